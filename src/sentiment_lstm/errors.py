@@ -1,0 +1,51 @@
+"""What can go wrong for a user, as exceptions whose message is one clear sentence.
+
+::
+
+    SentimentError
+    ├── DataError     a source of reviews, a file of it, a column, a row, a label
+    ├── TextError     a text handed over for prediction
+    ├── ModelError    a model folder, or a file in it
+    ├── RecipeError   a recipe, or a setting in it
+    └── SaveError     a result that could not be written to disk
+
+A message says where, what was found, what was expected and what to do. Everything else that is
+raised is a bug of this package and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["DataError", "ModelError", "RecipeError", "SaveError", "SentimentError", "TextError"]
+
+
+class SentimentError(Exception):
+    """A mistake that the user can mend; the command line prints it and exits with status 2."""
+
+
+class DataError(SentimentError, ValueError):
+    """A source of reviews cannot be used as it is."""
+
+
+class TextError(SentimentError, ValueError):
+    """A text cannot be classified as it is."""
+
+
+class ModelError(SentimentError, ValueError):
+    """A model folder is missing, incomplete or inconsistent."""
+
+
+class RecipeError(SentimentError, ValueError):
+    """A recipe is unknown, or one of its settings is."""
+
+
+class SaveError(SentimentError, OSError):
+    """A result could not be written; what stood there before is untouched."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Name the known word closest to a mistyped one: ``" Did you mean 'hidden_size'?"`` or ``""``."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""

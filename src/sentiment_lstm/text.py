@@ -1,0 +1,58 @@
+"""What a text is: the checks and the markup that every path shares, from training to prediction."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from sentiment_lstm.errors import TextError
+
+__all__ = ["MARKUP_PATTERN", "check_texts", "is_blank", "shorten"]
+
+# IMDB's reviews keep their line breaks as `<br />`. The pattern stays inside what Oniguruma
+# (tokenizers), Python and JavaScript read alike, because tokenizer.json carries it to all three.
+MARKUP_PATTERN = r"<[bB][rR]\s*/?>"
+_MARKUP = re.compile(MARKUP_PATTERN)
+
+
+def is_blank(text: str) -> bool:
+    """Tell whether nothing is left of a text without its white space and line-break marks."""
+    return not _MARKUP.sub(" ", text).strip()
+
+
+def check_texts(texts: Iterable[object], *, allow_blank: bool = False) -> list[str]:
+    """Return the texts as a list, each of them a string that can be encoded, none of them blank.
+
+    Args:
+        texts: any iterable but a single string, which would be read letter by letter.
+        allow_blank: let empty and whitespace-only texts pass.
+
+    Raises:
+        TextError: a text is not a string, is blank, or holds a lone surrogate; the message names
+            its position.
+    """
+    if isinstance(texts, (str, bytes)):
+        raise TextError("Expected a list of texts, got a single one. Put it in a list: [text].")
+    checked: list[str] = []
+    for position, text in enumerate(texts):
+        where = f"Text {position + 1}"
+        if not isinstance(text, str):
+            kind = "null" if text is None else type(text).__name__
+            raise TextError(f"{where} is {kind} ({text!r:.60}), not a string. Pass only strings.")
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise TextError(
+                f"{where} holds {text[error.start]!r} at character {error.start}, half of a "
+                "surrogate pair, which UTF-8 cannot encode. Decode the text again from its source."
+            ) from error
+        if not allow_blank and is_blank(text):
+            raise TextError(f"{where} is empty ({text!r:.60}). There is nothing to classify.")
+        checked.append(text)
+    return checked
+
+
+def shorten(text: str, max_characters: int = 80) -> str:
+    """Fold white space and markup to single spaces and cut to one line of a table."""
+    line = " ".join(_MARKUP.sub(" ", text).split())
+    return line if len(line) <= max_characters else line[: max_characters - 1].rstrip() + "…"
