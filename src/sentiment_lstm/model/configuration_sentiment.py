@@ -1,0 +1,105 @@
+"""The settings that a `SentimentModel` is built from."""
+
+from __future__ import annotations
+
+from transformers import PreTrainedConfig
+
+POOLINGS = ("last", "mean", "max", "mean_max", "attention")
+
+
+class SentimentConfig(PreTrainedConfig):
+    r"""Configuration of an LSTM sentiment classifier.
+
+    Args:
+        vocab_size: word pieces in the tokenizer's vocabulary.
+        embedding_size: width E of a token's embedding.
+        hidden_size: width H of the LSTM's state, per direction.
+        num_hidden_layers: LSTM layers on top of each other.
+        bidirectional: read every segment from both ends.
+        word_dropout: share of the tokens whose embedding is zeroed in training.
+        embedding_dropout: dropout on the embedded tokens.
+        hidden_dropout: dropout between LSTM layers.
+        classifier_dropout: dropout on the pooled states.
+        pooling: how the states of a review become one vector: `last`, `mean`, `max`, `mean_max`
+            (both, side by side) or `attention` (a learnt weighted mean).
+        segment_length: the most tokens that one pass of the LSTM reads. A longer review is split
+            into equal segments which are read side by side and pooled together. None reads every
+            review in one pass.
+        fixed_length: pad every review on the right to this many tokens; None pads nothing.
+        mask_padding: keep padding out of the result. False reads padding as if it were text, the
+            fault of the recipe `classic`; it needs `fixed_length`, without which a prediction
+            would depend on the batch.
+        ngram_buckets: rows of the hashed n-gram table whose weights are added to the logits; 0
+            leaves the channel out.
+        ngram_orders: lengths of the n-grams, in word pieces.
+        ngram_dropout: share of the n-grams left out in training.
+        temperature: what the logits are divided by, so that their softmax is a calibrated
+            confidence (Guo et al. 2017, arXiv 1706.04599). 1 while training.
+
+    Raises:
+        ValueError: a setting is out of its range, or two of them contradict each other.
+    """
+
+    model_type = "sentiment-lstm"
+
+    vocab_size: int = 30522
+    embedding_size: int = 128
+    hidden_size: int = 128
+    num_hidden_layers: int = 1
+    bidirectional: bool = True
+    word_dropout: float = 0.0
+    embedding_dropout: float = 0.0
+    hidden_dropout: float = 0.0
+    classifier_dropout: float = 0.0
+    pooling: str = "mean_max"
+    segment_length: int | None = 64
+    fixed_length: int | None = None
+    mask_padding: bool = True
+    ngram_buckets: int = 0
+    ngram_orders: list[int] | tuple[int, ...] = (2, 3)
+    ngram_dropout: float = 0.0
+    temperature: float = 1.0
+    pad_token_id: int | None = 0
+
+    def __post_init__(self, **kwargs: object) -> None:
+        """Check every setting when the configuration is made."""
+        super().__post_init__(**kwargs)
+        # A tuple becomes a list on its way through JSON; a config equals its saved copy.
+        self.ngram_orders = list(self.ngram_orders)
+        for name in ("vocab_size", "embedding_size", "hidden_size", "num_hidden_layers"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        for name in (
+            "word_dropout",
+            "embedding_dropout",
+            "hidden_dropout",
+            "classifier_dropout",
+            "ngram_dropout",
+        ):
+            _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "from 0 up to below 1")
+        for name in ("segment_length", "fixed_length"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, name, value, "None or at least 1")
+        _require(self.pooling in POOLINGS, "pooling", self.pooling, f"one of {', '.join(POOLINGS)}")
+        _require(self.temperature > 0, "temperature", self.temperature, "above 0")
+        _require(self.ngram_buckets >= 0, "ngram_buckets", self.ngram_buckets, "0 or more")
+        _require(
+            all(order >= 1 for order in self.ngram_orders),
+            "ngram_orders",
+            self.ngram_orders,
+            "lengths of at least 1",
+        )
+        if self.pooling == "last" and self.segment_length is not None:
+            raise ValueError(
+                "pooling='last' reads the end of one pass over the review, and "
+                f"segment_length={self.segment_length} makes several. Set segment_length to None."
+            )
+        if not self.mask_padding and self.fixed_length is None:
+            raise ValueError(
+                "mask_padding=False without fixed_length would make a prediction depend on the "
+                "other reviews of its batch. Set fixed_length, or mask_padding to True."
+            )
+
+
+def _require(holds: bool, name: str, value: object, expected: str) -> None:
+    if not holds:
+        raise ValueError(f"{name} is {value!r}; expected {expected}.")

@@ -1,0 +1,309 @@
+"""Embedding, LSTM, Linear: the sentiment classifier, as a model of `transformers`.
+
+Shapes: B reviews, T tokens, S segments of a review, W tokens of a segment, R segments of the whole
+batch that hold text, E embedding, H hidden, D directions, C classes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.utils.generic import can_return_tuple
+
+from .configuration_sentiment import SentimentConfig
+
+
+class SentimentModel(PreTrainedModel):
+    """Classify reviews: embed the tokens, read them with an LSTM, pool its states, weigh them.
+
+    A long review is split into equal segments that stand side by side in the batch, so that the
+    LSTM takes `segment_length` steps instead of one a token (Johnson & Zhang 2016,
+    arXiv 1602.02373). Padding never moves a prediction unless `config.mask_padding` is False.
+    """
+
+    config_class = SentimentConfig
+    base_model_prefix = ""
+    main_input_name = "input_ids"
+
+    def __init__(self, config: SentimentConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
+        self.embedding_dropout = nn.Dropout(config.embedding_dropout)
+        self.encoder = SegmentLSTM(
+            config.embedding_size,
+            config.hidden_size,
+            num_layers=config.num_hidden_layers,
+            bidirectional=config.bidirectional,
+            dropout=config.hidden_dropout,
+        )
+        self.attention = (
+            nn.Linear(self.encoder.output_size, 1) if config.pooling == "attention" else None
+        )
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        pooled_size = self.encoder.output_size * (2 if config.pooling == "mean_max" else 1)
+        self.classifier = nn.Linear(pooled_size, config.num_labels)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Give the token embedding, as `transformers` asks of every model."""
+        return self.embedding
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Put another token embedding in its place."""
+        self.embedding = value
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+    ) -> SequenceClassifierOutput:
+        """Score a batch of tokenized reviews.
+
+        Args:
+            input_ids: (B, T) int64.
+            attention_mask: (B, T), 1 at tokens and 0 at padding; None takes every token as text.
+                Padding stands on the right.
+            labels: (B,) int64; with them the cross-entropy is returned as well.
+            token_type_ids: ignored; BERT's tokenizers hand them over.
+
+        Returns:
+            `logits` (B, C) float32, divided by `config.temperature`, and `loss` where labels are.
+
+        Raises:
+            ValueError: a review has no token, or padding stands before one.
+        """
+        del token_type_ids
+        input_ids, mask = self._frame(input_ids, attention_mask)
+        states, mask = self.encode(input_ids, mask)
+        logits = self.classifier(self.dropout(self.pool(states, mask)))
+        logits = logits / self.config.temperature  # (B, C)
+        loss = None if labels is None else functional.cross_entropy(logits, labels)
+        return SequenceClassifierOutput(loss=loss, logits=logits)
+
+    def encode(self, input_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Read every review with the LSTM, segment by segment.
+
+        Args:
+            input_ids: (B, T) int64.
+            mask: (B, T) bool, True at tokens, which stand on the left.
+
+        Returns:
+            States (B, S * W, D * H) float32 and their mask (B, S * W) bool, in reading order.
+        """
+        index, mask = split_evenly(mask.sum(1), self.config.segment_length or input_ids.shape[1])
+        segments, width = index.shape[1:]  # (B, S, W)
+        rows = input_ids.gather(1, index.flatten(1)).view(-1, width)  # (B * S, W)
+        row_mask = mask.view(-1, width)  # (B * S, W)
+        # Shorter reviews of the batch leave empty segments behind; nothing is computed for them.
+        full = row_mask.any(1).nonzero().squeeze(1)  # (R,)
+        states = self.encoder(self._embed(rows[full]), row_mask[full])  # (R, W, D * H)
+        grid = states.new_zeros(len(rows), width, states.shape[2]).index_copy(0, full, states)
+        return grid.view(len(input_ids), segments * width, -1), mask.flatten(1)
+
+    def pool(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Make one vector of a review's states, padding left out.
+
+        Args:
+            states: (B, N, D * H) float32.
+            mask: (B, N) bool.
+
+        Returns:
+            (B, D * H) float32, or (B, 2 * D * H) for `mean_max`.
+        """
+        pooling = self.config.pooling
+        if pooling == "last":
+            return last_state(states, mask, bidirectional=self.config.bidirectional)
+        if pooling == "mean":
+            return mean_over_tokens(states, mask)
+        if pooling == "max":
+            return max_over_tokens(states, mask)
+        if pooling == "mean_max":
+            return torch.cat([mean_over_tokens(states, mask), max_over_tokens(states, mask)], dim=1)
+        scores = self.attention(states).squeeze(2)  # (B, N)
+        weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=1)
+        return torch.einsum("bn,bnh->bh", weights, states)
+
+    def _frame(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Check the mask, and pad to the fixed length where the configuration has one."""
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        mask = mask.bool()
+        missing = (self.config.fixed_length or 0) - input_ids.shape[1]
+        if missing > 0:
+            input_ids = functional.pad(input_ids, (0, missing), value=self.config.pad_token_id)
+            mask = functional.pad(mask, (0, missing), value=False)
+        if not self.config.mask_padding:
+            # Read as text, padding is always the same token, whatever the caller padded with.
+            return input_ids.where(mask, self.config.pad_token_id), torch.ones_like(mask)
+        lengths = mask.sum(1)
+        if not torch.compiler.is_compiling():
+            if (lengths == 0).any():
+                row = int((lengths == 0).nonzero()[0])
+                raise ValueError(f"Review {row} of the batch has no token.")
+            ends = (mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)).amax(1)
+            if (ends != lengths).any():
+                row = int((ends != lengths).nonzero()[0])
+                raise ValueError(f"Review {row} of the batch has padding before a token; pad right.")
+        return input_ids, mask
+
+    def _embed(self, input_ids: Tensor) -> Tensor:
+        embedded = self.embedding(input_ids)  # (R, W, E)
+        if self.training and self.config.word_dropout > 0:
+            kept = torch.rand(input_ids.shape, device=input_ids.device) >= self.config.word_dropout
+            embedded = embedded * kept.unsqueeze(2)
+        return self.embedding_dropout(embedded)
+
+    def _init_weights(self, module: nn.Module) -> None:
+        # PyTorch's own starting values: the notebook's model had these, and the small normal of
+        # `transformers` starts an LSTM too close to zero.
+        if isinstance(module, nn.Embedding):
+            init.normal_(module.weight)
+        elif isinstance(module, nn.LSTM):
+            for parameter in module.parameters():
+                init.uniform_(parameter, -(module.hidden_size**-0.5), module.hidden_size**-0.5)
+        elif isinstance(module, nn.Linear):
+            bound = module.in_features**-0.5
+            init.uniform_(module.weight, -bound, bound)
+            if module.bias is not None:
+                init.uniform_(module.bias, -bound, bound)
+
+
+class SegmentLSTM(nn.Module):
+    """An LSTM over segments, in one or both directions, that padding cannot reach.
+
+    The backward direction reads each segment reversed within its own length, so that padding comes
+    last for it as well and a causal pass never carries it into a token's state. Packed sequences do
+    the same, but slower on a CPU, and they cannot be exported.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        num_layers: int,
+        bidirectional: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.output_size = hidden_size * (2 if bidirectional else 1)
+        sizes = [input_size] + [self.output_size] * (num_layers - 1)
+        self.forwards = nn.ModuleList(nn.LSTM(size, hidden_size, batch_first=True) for size in sizes)
+        self.backwards = nn.ModuleList(
+            nn.LSTM(size, hidden_size, batch_first=True) for size in sizes if bidirectional
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, embedded: Tensor, mask: Tensor) -> Tensor:
+        """Compute the state of every token.
+
+        Args:
+            embedded: (R, W, E) float32.
+            mask: (R, W) bool, True at tokens, which stand on the left.
+
+        Returns:
+            (R, W, D * H) float32; what stands at padding has no meaning.
+        """
+        states = embedded
+        for layer, forwards in enumerate(self.forwards):
+            if layer > 0:
+                states = self.dropout(states)
+            outputs = [forwards(states)[0]]
+            if self.backwards:
+                reversal = reverse_within_length(mask)  # (R, W)
+                index = reversal.unsqueeze(2)
+                backward_in = states.gather(1, index.expand(-1, -1, states.shape[2]))
+                backward = self.backwards[layer](backward_in)[0]
+                outputs.append(backward.gather(1, index.expand(-1, -1, backward.shape[2])))
+            states = torch.cat(outputs, dim=2)
+        return states
+
+
+def split_evenly(lengths: Tensor, segment_length: int) -> tuple[Tensor, Tensor]:
+    """Split each review into the fewest segments that fit, all of them of the same length.
+
+    Equal segments leave at most a token of padding in each, where cutting every 64 tokens leaves
+    half a segment at the end of every review; and they depend on the review alone, never on the
+    others of its batch.
+
+    Args:
+        lengths: (B,) int64, tokens a review, each at least 1.
+        segment_length: the most tokens of a segment.
+
+    Returns:
+        Positions (B, S, W) int64 into the review, 0 at padding, and a mask (B, S, W) bool.
+    """
+    counts = (lengths + segment_length - 1) // segment_length  # (B,)
+    sizes = (lengths + counts - 1) // counts  # (B,)
+    device = lengths.device
+    segment = torch.arange(int(counts.max()), device=device)[None, :, None]
+    offset = torch.arange(int(sizes.max()), device=device)[None, None, :]
+    index = segment * sizes[:, None, None] + offset  # (B, S, W)
+    mask = (offset < sizes[:, None, None]) & (index < lengths[:, None, None])
+    return index * mask, mask
+
+
+def reverse_within_length(mask: Tensor) -> Tensor:
+    """Positions that read each row backwards, padding left where it is; its own inverse.
+
+    Args:
+        mask: (R, W) bool, True at tokens, which stand on the left.
+
+    Returns:
+        (R, W) int64.
+    """
+    position = torch.arange(mask.shape[1], device=mask.device)
+    return torch.where(mask, mask.sum(1, keepdim=True) - 1 - position, position)
+
+
+def last_state(states: Tensor, mask: Tensor, *, bidirectional: bool) -> Tensor:
+    """The state after the whole review: at its last token, and at its first one going backward.
+
+    Args:
+        states: (B, N, D * H) float32.
+        mask: (B, N) bool, True at tokens, which stand on the left.
+        bidirectional: whether the second half of the states was read backward.
+
+    Returns:
+        (B, D * H) float32.
+    """
+    ends = (mask.sum(1) - 1)[:, None, None].expand(-1, 1, states.shape[2])
+    last = states.gather(1, ends).squeeze(1)  # (B, D * H)
+    if not bidirectional:
+        return last
+    half = states.shape[2] // 2
+    return torch.cat([last[:, :half], states[:, 0, half:]], dim=1)
+
+
+def mean_over_tokens(states: Tensor, mask: Tensor) -> Tensor:
+    """Average the LSTM states over real tokens, so that padding never moves a prediction.
+
+    Args:
+        states: (B, N, D * H) float32, one state a token.
+        mask: (B, N) bool, True at real tokens.
+
+    Returns:
+        (B, D * H) float32.
+    """
+    weights = mask.unsqueeze(2).to(states.dtype)
+    return (states * weights).sum(1) / weights.sum(1)
+
+
+def max_over_tokens(states: Tensor, mask: Tensor) -> Tensor:
+    """Take each unit's largest state over real tokens (Johnson & Zhang 2016).
+
+    Args:
+        states: (B, N, D * H) float32, one state a token.
+        mask: (B, N) bool, True at real tokens.
+
+    Returns:
+        (B, D * H) float32.
+    """
+    return states.masked_fill(~mask.unsqueeze(2), torch.finfo(states.dtype).min).amax(1)

@@ -1,0 +1,42 @@
+"""What every pooling, and every recipe, must pass; used by the test files of both."""
+
+from __future__ import annotations
+
+import torch
+
+from sentiment_lstm.model import SentimentConfig, SentimentModel
+
+POOLINGS = [
+    {"pooling": "last", "segment_length": None},
+    {"pooling": "mean", "segment_length": 16},
+    {"pooling": "max", "segment_length": 16},
+    {"pooling": "mean_max", "segment_length": 16},
+    {"pooling": "mean_max", "segment_length": None, "bidirectional": False},
+    {"pooling": "attention", "segment_length": 16, "num_hidden_layers": 2},
+]
+
+
+def small_model(**settings: object) -> SentimentModel:
+    """A model of few weights with the given settings, ready to predict."""
+    torch.manual_seed(1)
+    sizes = {"vocab_size": 50, "embedding_size": 6, "hidden_size": 5}
+    return SentimentModel(SentimentConfig(**{**sizes, **settings})).eval()
+
+
+def ragged_batch(*lengths: int, vocab_size: int = 50) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random token ids of the given lengths, padded on the right with ids that are no padding."""
+    generator = torch.Generator().manual_seed(2)
+    input_ids = torch.randint(1, vocab_size, (len(lengths), max(lengths)), generator=generator)
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    return input_ids, mask.long()
+
+
+def assert_scores_the_same_alone_and_in_a_batch(model: SentimentModel) -> None:
+    """A review's logits must not depend on the reviews beside it, nor on what padding holds."""
+    lengths = [40, 1, 16, 17, 33]
+    input_ids, mask = ragged_batch(*lengths, vocab_size=model.config.vocab_size)
+    with torch.no_grad():
+        together = model(input_ids, mask).logits
+        for row, length in enumerate(lengths):
+            alone = model(input_ids[row : row + 1, :length]).logits[0]
+            torch.testing.assert_close(together[row], alone, atol=1e-6, rtol=1e-5)

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
+from sentiment_lstm.model import SentimentConfig, SentimentModel
+from sentiment_lstm.model.modeling_sentiment import (
+    SegmentLSTM,
+    last_state,
+    max_over_tokens,
+    mean_over_tokens,
+    reverse_within_length,
+    split_evenly,
+)
+from tests.contracts import (
+    POOLINGS,
+    assert_scores_the_same_alone_and_in_a_batch,
+    ragged_batch,
+    small_model,
+)
+
+STATES = torch.tensor([[[1.0, -4.0], [3.0, -2.0], [99.0, 99.0]]])  # 99 stands in the padding
+MASK = torch.tensor([[True, True, False]])
+
+
+def test_mean_ignores_padding_whatever_it_holds():
+    assert mean_over_tokens(STATES, MASK).tolist() == [[2.0, -3.0]]
+
+
+def test_max_ignores_padding_even_where_every_state_is_negative():
+    assert max_over_tokens(STATES - 100, MASK).tolist() == [[-97.0, -102.0]]
+
+
+def test_last_state_reads_the_end_going_forward_and_the_start_going_backward():
+    assert last_state(STATES, MASK, bidirectional=False).tolist() == [[3.0, -2.0]]
+    assert last_state(STATES, MASK, bidirectional=True).tolist() == [[3.0, -4.0]]
+
+
+def test_reversal_turns_each_row_within_its_own_length():
+    mask = torch.tensor([[True, True, True, False], [True, False, False, False]])
+    assert reverse_within_length(mask).tolist() == [[2, 1, 0, 3], [0, 1, 2, 3]]
+
+
+@pytest.mark.parametrize("length", [1, 15, 16, 17, 31, 33, 64, 1000])
+def test_segments_are_equal_and_hold_every_token_once_in_order(length: int):
+    index, mask = split_evenly(torch.tensor([length]), 16)
+    assert index[mask].tolist() == list(range(length))
+    sizes = mask.sum(2)[0].tolist()
+    assert len(sizes) == -(-length // 16)
+    assert max(sizes) <= 16
+    assert sum(sizes[:-1]) == max(sizes) * (len(sizes) - 1), "only the last segment may be shorter"
+
+
+def test_segments_of_a_review_do_not_depend_on_its_batch():
+    together, mask = split_evenly(torch.tensor([100, 23]), 16)
+    alone, alone_mask = split_evenly(torch.tensor([23]), 16)
+    segments, width = alone.shape[1:]
+    assert torch.equal(together[1, :segments, :width][alone_mask[0]], alone[alone_mask])
+    assert mask[1].sum() == 23
+
+
+def test_both_directions_agree_with_pytorchs_packed_bidirectional_lstm():
+    torch.manual_seed(0)
+    ours = SegmentLSTM(4, 3, num_layers=2, bidirectional=True, dropout=0.0)
+    theirs = torch.nn.LSTM(4, 3, num_layers=2, bidirectional=True, batch_first=True)
+    for layer in range(2):
+        for suffix, lstm in (("", ours.forwards[layer]), ("_reverse", ours.backwards[layer])):
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+                parameter = getattr(theirs, f"{name}_l{layer}{suffix}")
+                parameter.data.copy_(getattr(lstm, f"{name}_l0"))
+    embedded = torch.randn(3, 7, 4)
+    lengths = torch.tensor([7, 2, 5])
+    mask = torch.arange(7) < lengths[:, None]
+    packed = torch.nn.utils.rnn.pack_padded_sequence(
+        embedded, lengths, batch_first=True, enforce_sorted=False
+    )
+    expected, _ = torch.nn.utils.rnn.pad_packed_sequence(theirs(packed)[0], batch_first=True)
+    torch.testing.assert_close(ours(embedded, mask)[mask], expected[mask])
+
+
+@pytest.mark.parametrize("settings", POOLINGS, ids=lambda s: "-".join(map(str, s.values())))
+def test_a_review_scores_the_same_alone_and_in_any_batch(settings: dict):
+    assert_scores_the_same_alone_and_in_a_batch(small_model(**settings))
+
+
+@pytest.mark.parametrize("settings", POOLINGS, ids=lambda s: "-".join(map(str, s.values())))
+def test_every_pooling_learns_a_word_that_decides(settings: dict):
+    model = small_model(**settings, id2label={0: "a", 1: "b", 2: "c"}).train()
+    input_ids, mask = ragged_batch(*[5, 9, 20, 3, 30, 12] * 4)
+    input_ids[input_ids < 4] = 4
+    labels = torch.arange(len(input_ids)) % 3
+    input_ids[torch.arange(len(input_ids)), mask.sum(1) // 2] = labels + 1  # the word that decides
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    for _ in range(60):
+        loss = model(input_ids, mask, labels=labels).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert (model.eval()(input_ids, mask).logits.argmax(1) == labels).all()
+
+
+def test_classic_reads_its_padding_and_so_depends_on_the_fixed_length():
+    settings = {"pooling": "last", "segment_length": None, "bidirectional": False}
+    classic = small_model(**settings, mask_padding=False, fixed_length=32)
+    mended = small_model(**settings, fixed_length=32)
+    mended.load_state_dict(classic.state_dict())
+    input_ids, mask = ragged_batch(10)
+    with torch.no_grad():
+        states, _ = classic.encode(*classic._frame(input_ids, mask))
+        torch.testing.assert_close(
+            classic(input_ids, mask).logits, classic.classifier(states[:, 31])
+        )
+        torch.testing.assert_close(mended(input_ids, mask).logits, mended.classifier(states[:, 9]))
+        assert not torch.allclose(classic(input_ids, mask).logits, mended(input_ids, mask).logits)
+
+
+def test_classic_scores_the_same_alone_and_in_a_batch_by_its_fixed_length():
+    assert_scores_the_same_alone_and_in_a_batch(
+        small_model(
+            pooling="last",
+            segment_length=None,
+            bidirectional=False,
+            mask_padding=False,
+            fixed_length=48,
+        )
+    )
+
+
+def test_temperature_divides_the_logits():
+    model = small_model()
+    input_ids, mask = ragged_batch(12, 5)
+    with torch.no_grad():
+        before = model(input_ids, mask).logits
+        model.config.temperature = 2.0
+        torch.testing.assert_close(model(input_ids, mask).logits, before / 2)
+
+
+def test_dropout_acts_in_training_only():
+    model = small_model(word_dropout=0.5, embedding_dropout=0.5, classifier_dropout=0.5)
+    input_ids, mask = ragged_batch(12, 5)
+    with torch.no_grad():
+        assert torch.equal(model(input_ids, mask).logits, model(input_ids, mask).logits)
+        model.train()
+        assert not torch.equal(model(input_ids, mask).logits, model(input_ids, mask).logits)
+
+
+def test_a_review_without_a_token_is_named():
+    input_ids, mask = ragged_batch(4, 4)
+    mask[1] = 0
+    with pytest.raises(ValueError, match=r"Review 1 of the batch has no token"):
+        small_model()(input_ids, mask)
+
+
+def test_padding_before_a_token_is_named():
+    input_ids, mask = ragged_batch(4, 4)
+    mask[0, 0] = 0
+    with pytest.raises(ValueError, match=r"Review 0 of the batch has padding before"):
+        small_model()(input_ids, mask)
+
+
+def test_auto_classes_load_what_save_pretrained_wrote(tmp_path):
+    model = small_model(id2label={0: "bad", 1: "fine", 2: "good"})
+    model.save_pretrained(tmp_path)
+    config = AutoConfig.from_pretrained(tmp_path)
+    again = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    assert isinstance(config, SentimentConfig)
+    assert isinstance(again, SentimentModel)
+    assert again.config.id2label == {0: "bad", 1: "fine", 2: "good"}
+    input_ids, mask = ragged_batch(12, 5)
+    with torch.no_grad():
+        assert torch.equal(again.eval()(input_ids, mask).logits, model(input_ids, mask).logits)
+
+
+def test_the_saved_folder_carries_the_code_that_loads_it_elsewhere(tmp_path):
+    small_model().save_pretrained(tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"configuration_sentiment.py", "modeling_sentiment.py"} <= names
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"pooling": "median"}, "pooling is 'median'"),
+        ({"hidden_size": 0}, "hidden_size is 0"),
+        ({"word_dropout": 1.0}, "word_dropout is 1.0"),
+        ({"temperature": 0.0}, "temperature is 0.0"),
+        ({"pooling": "last", "segment_length": 64}, "Set segment_length to None"),
+        ({"mask_padding": False}, "Set fixed_length"),
+    ],
+)
+def test_settings_out_of_range_are_named(settings: dict, complaint: str):
+    with pytest.raises(ValueError, match=complaint):
+        SentimentConfig(**settings)
