@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from sentiment_lstm.errors import TextError
+from sentiment_lstm.text import MARKUP_PATTERN, check_texts, is_blank, shorten
+
+
+@pytest.mark.parametrize("text", ["", "  \n\t", "<br />", " <BR/><br> "])
+def test_nothing_but_space_and_line_breaks_is_blank(text: str):
+    assert is_blank(text)
+
+
+@pytest.mark.parametrize("text", ["🙂", "不错", "a<br />", "<brr>", "."])
+def test_anything_else_is_not_blank(text: str):
+    assert not is_blank(text)
+
+
+def test_markup_pattern_finds_line_breaks_and_leaves_other_tags():
+    found = re.findall(MARKUP_PATTERN, "a<br />b<br/>c<BR >d<b>e</b>")
+    assert found == ["<br />", "<br/>", "<BR >"]
+
+
+def test_texts_come_back_unchanged_and_in_order():
+    assert check_texts(iter([" b ", "a\0", "🙂"])) == [" b ", "a\0", "🙂"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "complaint"),
+    [
+        (["fine", None], "Text 2 is null"),
+        (["fine", 3.5], "Text 2 is float (3.5), not a string"),
+        (["fine", b"raw"], "Text 2 is bytes"),
+        (["", "fine"], "Text 1 is empty"),
+        (["<br /> "], "Text 1 is empty"),
+        (["half \ud83d"], "Text 1 holds '\\ud83d' at character 5, half of a surrogate pair"),
+        ("alone", "got a single one"),
+    ],
+)
+def test_what_cannot_be_classified_is_named_with_its_position(texts: object, complaint: str):
+    with pytest.raises(TextError, match=re.escape(complaint)):
+        check_texts(texts)
+
+
+def test_blank_texts_pass_when_allowed():
+    assert check_texts(["", " "], allow_blank=True) == ["", " "]
+
+
+def test_shortened_text_is_one_line_within_the_limit():
+    assert shorten("Great<br /><br />film,\n really") == "Great film, really"
+    assert shorten("word " * 100, 12) == "word word w…"
+    assert len(shorten("word " * 100, 80)) <= 80
