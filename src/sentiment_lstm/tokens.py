@@ -17,6 +17,7 @@ from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerFast
 
 from sentiment_lstm.data import fingerprint
 from sentiment_lstm.errors import DataError, ModelError
+from sentiment_lstm.hub import only_local_files
 from sentiment_lstm.text import MARKUP_PATTERN
 
 __all__ = [
@@ -76,6 +77,7 @@ def load_tokenizer(
     try:
         tokenizer = BertTokenizer.from_pretrained(
             place,
+            local_files_only=only_local_files(place),
             model_input_names=["input_ids", "attention_mask"],
             model_max_length=max_length_tokens or _WHOLE_LENGTH_TOKENS,
         )
