@@ -137,3 +137,9 @@ def test_a_damaged_saved_tokenizer_is_named(tmp_path, tokenizer):
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(ModelError, match="the tokenizer cannot be read"):
         saved_tokenizer(tmp_path)
+
+
+def test_a_hub_name_without_a_hub_gets_the_two_local_ways(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match=r"the Hugging Face hub cannot be reached.*local folder"):
+        load_tokenizer("nobody/no-such-tokenizer")

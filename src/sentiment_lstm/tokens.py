@@ -74,10 +74,11 @@ def load_tokenizer(
         ModelError: no tokenizer stands there, or the hub cannot be reached.
     """
     place = embedded_bert_folder() if source is None else source
+    only_local = only_local_files(place)
     try:
         tokenizer = BertTokenizer.from_pretrained(
             place,
-            local_files_only=only_local_files(place),
+            local_files_only=only_local,
             model_input_names=["input_ids", "attention_mask"],
             model_max_length=max_length_tokens or _WHOLE_LENGTH_TOKENS,
         )
@@ -85,7 +86,13 @@ def load_tokenizer(
         raise _no_tokenizer(place, error) from error
     # A folder without a vocabulary gives a tokenizer of five special tokens and no complaint.
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
-        raise _no_tokenizer(place, "it has no vocabulary")
+        unreachable = only_local and not Path(place).is_dir()
+        raise _no_tokenizer(
+            place,
+            "no such folder, and the Hugging Face hub cannot be reached"
+            if unreachable
+            else "it has no vocabulary",
+        )
     if clean_markup:
         backend = tokenizer.backend_tokenizer
         backend.normalizer = normalizers.Sequence(

@@ -1,0 +1,218 @@
+"""The model folder: which files it holds, how it is written, verified and read back.
+
+The layout is the hub's, so the folder can be pushed as it is::
+
+    config.json                   the architecture, the label names, the temperature
+    model.safetensors             the weights
+    tokenizer.json, tokenizer_config.json
+    calibration.json              how the temperature was fitted, and what it gained
+    metrics.json                  what was measured, split by split
+    training.json                 recipe, seed, data fingerprints, versions, history
+    learning-curves.png           loss and accuracy, epoch by epoch
+    README.md                     the model card, generated from the files above
+    configuration_sentiment.py, modeling_sentiment.py   for loading without this package
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from sentiment_lstm.errors import ModelError, SaveError
+
+__all__ = [
+    "CALIBRATION",
+    "CARD",
+    "CONFIG",
+    "CURVES",
+    "METRICS",
+    "TRAINING",
+    "WEIGHTS",
+    "check_replaceable",
+    "existing_folder",
+    "read_json",
+    "replace_folder",
+    "verify",
+    "write_json",
+]
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
+CALIBRATION = "calibration.json"
+METRICS = "metrics.json"
+TRAINING = "training.json"
+CURVES = "learning-curves.png"
+CARD = "README.md"
+
+_REQUIRED = (CONFIG, WEIGHTS, *TOKENIZER)
+_LENGTH_BYTES = 8  # safetensors: a little-endian 64-bit length, that many bytes of JSON, the data
+
+
+def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:
+    """Write a folder aside and put it in place of the one that stands there, which survives a failure.
+
+    One rename cannot replace a full folder, so the old one is renamed aside, the new one in, and
+    the old one deleted. :func:`existing_folder` knows the state between the two renames.
+
+    Args:
+        folder: where the result belongs.
+        write: fills the empty folder it is given.
+
+    Raises:
+        SaveError: something could not be written; what stood there before is untouched.
+    """
+    folder = Path(folder)
+    new, old = _aside(folder, "new"), _aside(folder, "old")
+    try:
+        existing_folder(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir()
+        write(new)
+        for path in new.rglob("*"):
+            if path.is_file():
+                _flush(path)
+    except OSError as error:
+        shutil.rmtree(new, ignore_errors=True)
+        raise SaveError(
+            f"{folder}: could not be written ({error.strerror or error}). What stood there before "
+            "is untouched. Free some space, or choose another output folder."
+        ) from error
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    try:
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+    except OSError as error:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        shutil.rmtree(new, ignore_errors=True)
+        raise SaveError(
+            f"{folder}: could not be replaced ({error.strerror or error}). What stood there before "
+            "is untouched. Choose another output folder."
+        ) from error
+    shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def check_replaceable(folder: str | Path) -> None:
+    """Refuse, before hours of training, a place that holds something other than a model.
+
+    Raises:
+        SaveError: the path is a file, or a folder with other content, or cannot be written.
+    """
+    folder = Path(folder)
+    if folder.is_file():
+        raise SaveError(f"{folder}: is a file. Choose another output folder.")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG).is_file():
+        raise SaveError(
+            f"{folder}: holds files that are no model, and they would be replaced. "
+            "Choose another output folder."
+        )
+    parent = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise SaveError(f"{folder}: {parent.name}/ cannot be written to. Choose another folder.")
+
+
+def existing_folder(folder: str | Path) -> Path:
+    """Give the folder, brought back from its aside name if a save was killed between two renames."""
+    folder = Path(folder)
+    old = _aside(folder, "old")
+    if old.is_dir():
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)  # the save had come to its last step
+        else:
+            old.rename(folder)
+    return folder
+
+
+def verify(folder: str | Path) -> dict[str, Any]:
+    """Check that a model folder is whole, without loading a weight.
+
+    Returns:
+        The content of config.json.
+
+    Raises:
+        ModelError: the folder or a file is missing, truncated or not what its name says.
+    """
+    folder = existing_folder(folder)
+    if not folder.is_dir():
+        raise ModelError(
+            f"{folder}: no such folder. Name the one that `sentiment-lstm train --output` wrote."
+        )
+    for name in _REQUIRED:
+        if not (folder / name).is_file():
+            raise ModelError(
+                f"{folder}: lacks {name}. Copy the file again from where the model was trained."
+            )
+    config = read_json(folder / CONFIG)
+    if config.get("model_type") != "sentiment-lstm":
+        raise ModelError(
+            f"{folder}: holds a model of type {config.get('model_type')!r}, not 'sentiment-lstm'. "
+            "Load it with `transformers`, or name another folder."
+        )
+    read_json(folder / "tokenizer.json")
+    _verify_safetensors(folder / WEIGHTS)
+    return config
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        ModelError: the file is missing, or holds something else.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{path}: not a readable JSON file ({error}). "
+            "Copy the file again from where the model was trained."
+        ) from error
+    if not isinstance(values, dict):
+        raise ModelError(f"{path}: holds {type(values).__name__}, expected a JSON object.")
+    return values
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON object, readable and the same for the same values."""
+    path.write_text(
+        json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
+
+
+def _verify_safetensors(path: Path) -> None:
+    """Compare the file's size with what its header promises; a cut download shows there.
+
+    Source: the safetensors format, https://github.com/huggingface/safetensors#format
+    """
+    size = path.stat().st_size
+    broken = f"{path}: {{}}. Copy the file again from where the model was trained."
+    with path.open("rb") as file:
+        header_length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+        if size < _LENGTH_BYTES or header_length > size - _LENGTH_BYTES:
+            raise ModelError(broken.format(f"truncated within its header ({size:,} bytes)"))
+        try:
+            header = json.loads(file.read(header_length))
+            ends = [entry["data_offsets"][1] for key, entry in header.items() if key[0] != "_"]
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ModelError(broken.format("not a safetensors file")) from error
+    expected = _LENGTH_BYTES + header_length + max(ends, default=0)
+    if size != expected:
+        raise ModelError(broken.format(f"holds {size:,} bytes where its header says {expected:,}"))
+
+
+def _aside(folder: Path, state: str) -> Path:
+    return folder.with_name(f".{folder.name}.{state}")
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

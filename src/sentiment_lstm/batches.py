@@ -1,0 +1,176 @@
+"""Token ids into tensors: a `TensorDataset` of fixed length, or length buckets of whole reviews."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import datasets
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Sampler, TensorDataset
+
+__all__ = [
+    "LengthBucketSampler",
+    "collate_ragged",
+    "collate_tensors",
+    "fixed_length_dataset",
+    "padding_share",
+    "token_budget_batches",
+]
+
+_WINDOW_BATCHES = 50
+
+
+def fixed_length_dataset(
+    tokenized: datasets.Dataset, *, length_tokens: int, pad_token_id: int
+) -> TensorDataset:
+    """Pad every review on the right to one length, as the notebook did.
+
+    Args:
+        tokenized: columns `input_ids` (at most `length_tokens` long) and `labels`.
+        length_tokens: T.
+        pad_token_id: what stands behind the last token.
+
+    Returns:
+        Tensors `input_ids` (N, T) int64, `attention_mask` (N, T) int64 and `labels` (N,) int64.
+    """
+    input_ids = torch.full((len(tokenized), length_tokens), pad_token_id)
+    attention_mask = torch.zeros_like(input_ids)
+    for row, ids in enumerate(tokenized["input_ids"]):
+        input_ids[row, : len(ids)] = torch.tensor(ids)
+        attention_mask[row, : len(ids)] = 1
+    return TensorDataset(input_ids, attention_mask, torch.tensor(tokenized["labels"]))
+
+
+def collate_tensors(rows: Sequence[tuple[Tensor, Tensor, Tensor]]) -> dict[str, Tensor]:
+    """Stack rows of :func:`fixed_length_dataset` into the arguments of the model's `forward`."""
+    input_ids, attention_mask, labels = (torch.stack(column) for column in zip(*rows, strict=True))
+    return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
+
+
+def collate_ragged(rows: Sequence[dict], *, pad_token_id: int = 0) -> dict[str, Tensor]:
+    """Pad rows of different length, on the right, to the longest of them.
+
+    Args:
+        rows: each with `input_ids` and, for training, `labels`.
+        pad_token_id: what stands behind the last token.
+
+    Returns:
+        `input_ids` (B, T) int64, `attention_mask` (B, T) int64 and, if given, `labels` (B,) int64.
+    """
+    ids = [torch.as_tensor(row["input_ids"], dtype=torch.int64) for row in rows]
+    input_ids = pad_sequence(ids, batch_first=True, padding_value=pad_token_id)  # (B, T)
+    lengths = torch.tensor([len(row) for row in ids])
+    attention_mask = (torch.arange(input_ids.shape[1]) < lengths[:, None]).long()
+    batch = {"input_ids": input_ids, "attention_mask": attention_mask}
+    if "labels" in rows[0]:
+        batch["labels"] = torch.tensor([row["labels"] for row in rows])
+    return batch
+
+
+class LengthBucketSampler(Sampler[int]):
+    """Visit reviews in random order, but so that a batch holds reviews of about one length.
+
+    The order depends on the seed and the epoch alone, so a resumed training sees the same batches.
+
+    Args:
+        lengths: (N,) tokens a review.
+        batch_size: reviews a batch.
+        seed: of the order.
+        window_batches: batches that are sorted together. Sorted inside a window only: over the
+            whole epoch, every batch would hold the same reviews each time.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int] | NDArray[np.int64],
+        *,
+        batch_size: int,
+        seed: int,
+        window_batches: int = _WINDOW_BATCHES,
+    ) -> None:
+        self.lengths = np.asarray(lengths)
+        self.batch_size = batch_size
+        self.window = batch_size * window_batches
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        random = np.random.default_rng((self.seed, self.epoch))
+        order = random.permutation(len(self.lengths))
+        batches = []
+        for start in range(0, len(order), self.window):
+            window = order[start : start + self.window]
+            window = window[np.argsort(self.lengths[window], kind="stable")]
+            batches += [
+                window[at : at + self.batch_size] for at in range(0, len(window), self.batch_size)
+            ]
+        # Only the last batch may be short: the reader cuts the stream every `batch_size` reviews.
+        short = [batch for batch in batches if len(batch) < self.batch_size]
+        full = [batch for batch in batches if len(batch) == self.batch_size]
+        random.shuffle(full)
+        for batch in full + short:
+            yield from batch.tolist()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next; `accelerate` calls this."""
+        self.epoch = epoch
+
+
+def token_budget_batches(
+    lengths: Sequence[int] | NDArray[np.int64], *, budget_tokens: int
+) -> list[NDArray[np.int64]]:
+    """Cut reviews, sorted by length, into batches whose padded size stays within a budget.
+
+    Args:
+        lengths: (N,) tokens a review.
+        budget_tokens: the most tokens of a batch, padding included; a longer review stands alone.
+
+    Returns:
+        Positions into `lengths`, batch by batch, every review once.
+    """
+    lengths = np.asarray(lengths)
+    order = np.argsort(lengths, kind="stable")
+    batches, start = [], 0
+    for end in range(1, len(order) + 1):
+        full = end == len(order) or (end + 1 - start) * lengths[order[end]] > budget_tokens
+        if full:
+            batches.append(order[start:end])
+            start = end
+    return batches
+
+
+def padding_share(
+    lengths: Sequence[int] | NDArray[np.int64],
+    order: Sequence[int],
+    *,
+    batch_size: int,
+    segment_length: int | None,
+    fixed_length: int | None = None,
+) -> float:
+    """Share of the LSTM's steps that fall on padding, from 0 to 1, for reviews in a given order.
+
+    Args:
+        lengths: (N,) tokens a review.
+        order: positions into `lengths`, as a sampler gives them.
+        batch_size: reviews a batch.
+        segment_length: as in `SentimentConfig`; the segments of a batch share one width.
+        fixed_length: every review is padded to this many tokens.
+    """
+    lengths = np.asarray(lengths)
+    computed = 0
+    for start in range(0, len(order), batch_size):
+        batch = lengths[order[start : start + batch_size]]
+        if fixed_length is not None:
+            computed += len(batch) * fixed_length
+            continue
+        counts = -(-batch // segment_length) if segment_length else np.ones_like(batch)
+        widths = -(-batch // counts)
+        computed += int(counts.sum() * widths.max())
+    return 1.0 - float(lengths[order].sum()) / computed if computed else 0.0

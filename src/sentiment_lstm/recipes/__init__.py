@@ -1,0 +1,262 @@
+"""Recipes: small, readable, named settings of a training, one TOML file each.
+
+A recipe is looked up by name, or read from a file of the same form; single settings are overridden
+as ``section.key=value``. Every key is checked when the recipe is made, and the run saves its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from sentiment_lstm.errors import RecipeError, nearest
+
+__all__ = [
+    "ModelSettings",
+    "Recipe",
+    "TokenSettings",
+    "TrainingSettings",
+    "load_recipe",
+    "override",
+    "recipe_from_dict",
+    "recipe_names",
+    "recipe_text",
+]
+
+SCHEDULES = ("constant", "linear", "cosine")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenSettings:
+    """How a review becomes token ids."""
+
+    clean_markup: bool = True
+    max_length_tokens: int = 0  # 0 reads whole reviews
+    fixed_length: bool = False  # pad every review to the maximum
+
+    def __post_init__(self) -> None:
+        _check_range("tokens.max_length_tokens", self.max_length_tokens, low=0)
+        if self.fixed_length and not self.max_length_tokens:
+            raise RecipeError(
+                "tokens.fixed_length is true, but tokens.max_length_tokens is 0: there is no "
+                "length to pad to. Set tokens.max_length_tokens."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """What is built; each setting is explained in `SentimentConfig`."""
+
+    embedding_size: int = 128
+    hidden_size: int = 128
+    num_hidden_layers: int = 1
+    bidirectional: bool = True
+    pooling: str = "mean_max"
+    segment_length: int = 64  # 0 reads every review in one pass
+    mask_padding: bool = True
+    word_dropout: float = 0.0
+    embedding_dropout: float = 0.0
+    hidden_dropout: float = 0.0
+    classifier_dropout: float = 0.0
+    pretrained_embeddings: bool = False  # start from the PCA of a pre-trained BERT's word pieces
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """How it is trained."""
+
+    epochs: int = 4
+    batch_size: int = 50
+    learning_rate: float = 2e-3
+    schedule: str = "cosine"
+    warmup_share: float = 0.0  # of all steps
+    weight_decay: float = 0.0
+    max_gradient_norm: float = 0.0  # 0 clips nothing
+    label_smoothing: float = 0.0
+    validation_size: float = 0.1  # share of train; 0 trains on all of it, and picks no epoch
+    patience: int = 0  # epochs without a better validation loss before stopping; 0 never stops
+
+    def __post_init__(self) -> None:
+        _check_range("training.epochs", self.epochs, low=1)
+        _check_range("training.batch_size", self.batch_size, low=1)
+        _check_range("training.learning_rate", self.learning_rate, above=0)
+        _check_range("training.warmup_share", self.warmup_share, low=0, below=1)
+        _check_range("training.weight_decay", self.weight_decay, low=0)
+        _check_range("training.max_gradient_norm", self.max_gradient_norm, low=0)
+        _check_range("training.label_smoothing", self.label_smoothing, low=0, below=1)
+        _check_range("training.validation_size", self.validation_size, low=0, below=1)
+        _check_range("training.patience", self.patience, low=0)
+        if self.schedule not in SCHEDULES:
+            raise RecipeError(
+                f"training.schedule is {self.schedule!r}, expected one of {', '.join(SCHEDULES)}."
+                f"{nearest(self.schedule, SCHEDULES)}"
+            )
+        if self.patience and not self.validation_size:
+            raise RecipeError(
+                "training.patience needs a validation split to watch, but training.validation_size "
+                "is 0. Set training.validation_size, or training.patience to 0."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All settings of a training; `to_dict` and :func:`recipe_from_dict` are inverse."""
+
+    name: str
+    summary: str
+    tokens: TokenSettings = field(default_factory=TokenSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain nested values, as a TOML or JSON file holds them."""
+        return dataclasses.asdict(self)
+
+
+_SECTIONS = {"tokens": TokenSettings, "model": ModelSettings, "training": TrainingSettings}
+
+
+def recipe_names() -> list[str]:
+    """List the recipes that come with the package."""
+    return sorted(
+        entry.name.removesuffix(".toml")
+        for entry in resources.files(__name__).iterdir()
+        if entry.name.endswith(".toml")
+    )
+
+
+def recipe_text(name: str) -> str:
+    """Give a recipe's file as it was written, comments and all, to print or to copy.
+
+    Raises:
+        RecipeError: there is no recipe of that name.
+    """
+    if name not in recipe_names():
+        raise RecipeError(
+            f"There is no recipe {name!r}; there are {', '.join(recipe_names())}."
+            f"{nearest(name, recipe_names())} A recipe of your own is named by its path, "
+            "which ends in .toml."
+        )
+    return (resources.files(__name__) / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """Read a recipe by its name, or from a TOML file of the same form.
+
+    Raises:
+        RecipeError: the name or the file is unknown, the file is not TOML, or a setting in it is
+            unknown, of another type or out of its range.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".toml":
+        name, origin = path.stem, str(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{path}: the recipe cannot be read ({error}).") from error
+    else:
+        name, origin = str(name_or_path), f"recipe {name_or_path}"
+        text = recipe_text(name)
+    try:
+        return recipe_from_dict({"name": name, **tomllib.loads(text)})
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{origin}: not a TOML file ({error}). Correct it there.") from error
+    except RecipeError as error:
+        raise RecipeError(f"{origin}: {error}") from error
+
+
+def recipe_from_dict(values: Mapping[str, Any]) -> Recipe:
+    """Build a recipe from nested plain values, and check every one of them.
+
+    Raises:
+        RecipeError: a key is unknown, or a value is of another type or out of its range.
+    """
+    known = [field_.name for field_ in dataclasses.fields(Recipe)]
+    for key in values:
+        if key not in known:
+            raise RecipeError(
+                f"There is no setting {key!r} in a recipe; there are {', '.join(known)}."
+                f"{nearest(key, known)}"
+            )
+    if "summary" not in values:
+        raise RecipeError("The recipe lacks a summary, one line that says what it is.")
+    sections = {
+        name: _section(name, cls, values.get(name, {})) for name, cls in _SECTIONS.items()
+    }
+    return Recipe(name=str(values["name"]), summary=str(values["summary"]), **sections)
+
+
+def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
+    """Change single settings, each given as ``section.key=value`` with a TOML value.
+
+    A value that is no TOML is taken as a string, so that ``model.pooling=max`` needs no quotes.
+
+    Raises:
+        RecipeError: an assignment has another form, or its setting or value does not fit.
+    """
+    values = recipe.to_dict()
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        section, dot, key = path.strip().partition(".")
+        if not (equals and dot and section in _SECTIONS):
+            raise RecipeError(
+                f"{assignment!r} is no setting of the form section.key=value, with one of the "
+                f"sections {', '.join(_SECTIONS)}."
+            )
+        values[section][key] = _toml_value(text.strip())
+    return recipe_from_dict(values)
+
+
+def _section(name: str, cls: type, values: object) -> Any:  # noqa: ANN401 - one of _SECTIONS
+    if not isinstance(values, Mapping):
+        raise RecipeError(f"{name} is {values!r}; expected a section [{name}] with settings in it.")
+    kinds = {field_.name: field_.type for field_ in dataclasses.fields(cls)}
+    checked = {}
+    for key, value in values.items():
+        if key not in kinds:
+            raise RecipeError(
+                f"There is no setting {name}.{key}; there are {', '.join(kinds)}."
+                f"{nearest(key, kinds)}"
+            )
+        checked[key] = _typed(f"{name}.{key}", value, kinds[key])
+    return cls(**checked)
+
+
+def _typed(name: str, value: object, kind: str) -> object:
+    """Return the value if it is of the kind that the dataclass writes down; an int is a float."""
+    if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value).__name__ != kind:
+        raise RecipeError(f"{name} is {value!r}; expected a value of type {kind}.")
+    return value
+
+
+def _check_range(
+    name: str,
+    value: float,
+    *,
+    low: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> None:
+    bounds = []
+    if low is not None:
+        bounds.append((value >= low, f"at least {low:g}"))
+    if above is not None:
+        bounds.append((value > above, f"above {above:g}"))
+    if below is not None:
+        bounds.append((value < below, f"below {below:g}"))
+    if not all(holds for holds, _ in bounds):
+        raise RecipeError(f"{name} is {value!r}; expected {' and '.join(t for _, t in bounds)}.")
+
+
+def _toml_value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -1,0 +1,151 @@
+"""An unfinished training on disk: what it is a training of, and where it can go on."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sentiment_lstm import artefact
+from sentiment_lstm.errors import RecipeError, SaveError
+from sentiment_lstm.recipes import Recipe
+
+if TYPE_CHECKING:
+    import datasets
+
+__all__ = [
+    "TRAINER_STATE",
+    "add_seconds",
+    "describe",
+    "facts",
+    "newest_checkpoint",
+    "open_folder",
+    "stopped_early",
+]
+
+TRAINER_STATE = "trainer_state.json"
+_RUN = "run.json"
+_SECONDS = "seconds.json"
+_VERSIONS = ("sentiment-lstm", "torch", "transformers", "tokenizers", "datasets", "numpy")
+
+
+def describe(
+    recipe: Recipe,
+    *,
+    seed: int,
+    source: str,
+    train: datasets.Dataset,
+    validation: datasets.Dataset | None,
+) -> dict[str, Any]:
+    """Everything that decides the trained weights; a resumed training must agree with it."""
+    from sentiment_lstm.data import fingerprint
+
+    return {
+        "recipe": recipe.to_dict(),
+        "seed": seed,
+        "data": {
+            "source": source,
+            "train": fingerprint(train),
+            "validation": None if validation is None else fingerprint(validation),
+        },
+        "versions": {"python": platform.python_version()}
+        | {name: metadata.version(name) for name in _VERSIONS},
+    }
+
+
+def facts(run: dict[str, Any], seconds: float, reviews: dict[str, int]) -> dict[str, str]:
+    """The few lines on a training that a report shows."""
+    return {
+        "Recipe": f"{run['recipe']['name']}: {run['recipe']['summary']}",
+        "Trained on": f"{reviews['train']:,} reviews of {run['data']['source'] or 'a data set'}",
+        "Data fingerprint": run["data"]["train"],
+        "Seed": str(run["seed"]),
+        "Training time": f"{seconds / 60:.1f} min",
+        "Versions": ", ".join(f"{name} {version}" for name, version in run["versions"].items()),
+    }
+
+
+def open_folder(output: Path, run: dict[str, Any], *, resume: bool, restart: bool) -> Path:
+    """Make, or find again, the folder where a training keeps its checkpoints.
+
+    Raises:
+        RecipeError: the training to resume is of another recipe, seed, data set or version.
+        SaveError: an unfinished training stands there and neither `resume` nor `restart` is set.
+    """
+    work = output.with_name(f"{output.name}.training")
+    if restart:
+        shutil.rmtree(work, ignore_errors=True)
+    if (work / _RUN).is_file() and newest_checkpoint(work) is not None:
+        if not resume:
+            raise SaveError(
+                f"{work}: holds an unfinished training. Go on with it by --resume, or throw it away "
+                "by --restart."
+            )
+        _compare(artefact.read_json(work / _RUN), run, work)
+        return work
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        work.mkdir(parents=True)
+        artefact.write_json(work / _RUN, run)
+    except OSError as error:
+        raise SaveError(
+            f"{work}: cannot be written ({error.strerror or error}). Choose another output folder."
+        ) from error
+    return work
+
+
+def newest_checkpoint(work: Path) -> Path | None:
+    """Find the newest whole checkpoint; one that a kill cut short is passed over.
+
+    `Trainer` writes `trainer_state.json` last, so a checkpoint is whole when that file can be read
+    and tells the step that the folder is named after.
+    """
+    for checkpoint in sorted(work.glob("checkpoint-*"), key=_step, reverse=True):
+        try:
+            state = json.loads((checkpoint / TRAINER_STATE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if state.get("global_step") == _step(checkpoint):
+            return checkpoint
+    return None
+
+
+def stopped_early(checkpoint: Path) -> bool:
+    """Tell whether early stopping had ended the training at this checkpoint."""
+    state = json.loads((checkpoint / TRAINER_STATE).read_text(encoding="utf-8"))
+    control = state.get("stateful_callbacks", {}).get("TrainerControl", {})
+    return bool(control.get("args", {}).get("should_training_stop", False))
+
+
+def add_seconds(work: Path, seconds: float) -> float:
+    """Add to the time that a training has taken over all its resumed parts, and give the sum."""
+    path = work / _SECONDS
+    total = seconds + (artefact.read_json(path)["seconds"] if path.is_file() else 0.0)
+    artefact.write_json(path, {"seconds": total})
+    return total
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _compare(begun: dict[str, Any], run: dict[str, Any], work: Path) -> None:
+    changed = sorted(_differences(begun, run))
+    if changed:
+        raise RecipeError(
+            f"{work}: was begun with other settings ({'; '.join(changed)}). Resume it with the "
+            "settings it was begun with, or throw it away by --restart."
+        )
+
+
+def _differences(begun: Any, now: Any, path: str = "") -> list[str]:  # noqa: ANN401 - JSON values
+    if isinstance(begun, dict) and isinstance(now, dict):
+        return [
+            line
+            for key in begun.keys() | now.keys()
+            for line in _differences(begun.get(key), now.get(key), f"{path}.{key}".lstrip("."))
+        ]
+    return [] if begun == now else [f"{path} was {begun!r}, is {now!r}"]

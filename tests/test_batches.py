@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+
+from sentiment_lstm.batches import (
+    LengthBucketSampler,
+    collate_ragged,
+    collate_tensors,
+    fixed_length_dataset,
+    padding_share,
+    token_budget_batches,
+)
+
+LENGTHS = np.random.default_rng(0).integers(3, 900, size=1003)
+
+
+def test_fixed_length_rows_are_padded_on_the_right():
+    tokenized = Dataset.from_dict({"input_ids": [[5, 6, 7], [8]], "labels": [1, 0]})
+    data = fixed_length_dataset(tokenized, length_tokens=4, pad_token_id=9)
+    batch = collate_tensors([data[0], data[1]])
+    assert batch["input_ids"].tolist() == [[5, 6, 7, 9], [8, 9, 9, 9]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 0], [1, 0, 0, 0]]
+    assert batch["labels"].tolist() == [1, 0]
+
+
+def test_ragged_rows_are_padded_to_the_longest_of_them():
+    batch = collate_ragged(
+        [{"input_ids": [5], "labels": 1}, {"input_ids": [6, 7], "labels": 0}], pad_token_id=9
+    )
+    assert batch["input_ids"].tolist() == [[5, 9], [6, 7]]
+    assert batch["attention_mask"].tolist() == [[1, 0], [1, 1]]
+    assert batch["labels"].tolist() == [1, 0]
+    assert batch["input_ids"].dtype == torch.int64
+
+
+def test_rows_to_predict_need_no_labels():
+    assert collate_ragged([{"input_ids": [5]}]).keys() == {"input_ids", "attention_mask"}
+
+
+def test_buckets_visit_every_review_once():
+    sampler = LengthBucketSampler(LENGTHS, batch_size=10, seed=1)
+    assert sorted(sampler) == list(range(len(LENGTHS)))
+    assert len(sampler) == len(LENGTHS)
+
+
+def test_buckets_follow_the_seed_and_the_epoch_alone():
+    def order(seed: int, epoch: int) -> list[int]:
+        sampler = LengthBucketSampler(LENGTHS, batch_size=10, seed=seed)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    torch.manual_seed(1)
+    first = order(1, 0)
+    torch.manual_seed(2)
+    assert order(1, 0) == first
+    assert order(1, 1) != first
+    assert order(2, 0) != first
+
+
+def test_batches_of_a_bucket_are_of_one_length_but_come_in_random_order():
+    order = list(LengthBucketSampler(LENGTHS, batch_size=10, seed=1, window_batches=200))
+    batches = [LENGTHS[order[at : at + 10]] for at in range(0, 1000, 10)]
+    assert np.mean([np.ptp(batch) for batch in batches]) < 0.05 * np.ptp(LENGTHS)
+    means = np.array([batch.mean() for batch in batches])
+    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.3
+
+
+def test_only_the_last_batch_is_short():
+    order = list(LengthBucketSampler(LENGTHS, batch_size=10, seed=1, window_batches=7))
+    starts = [LENGTHS[order[at : at + 10]] for at in range(0, len(order), 10)]
+    assert all(np.ptp(batch) < np.ptp(LENGTHS) / 2 for batch in starts)
+
+
+def test_budget_batches_hold_every_review_once_within_the_budget():
+    batches = token_budget_batches(LENGTHS, budget_tokens=4000)
+    assert sorted(np.concatenate(batches)) == list(range(len(LENGTHS)))
+    assert max(len(batch) * LENGTHS[batch].max() for batch in batches) <= 4000
+    assert len(batches) < LENGTHS.sum() / 4000 * 1.25
+
+
+def test_a_review_longer_than_the_budget_stands_alone():
+    batches = token_budget_batches([10, 5000, 10], budget_tokens=100)
+    assert [sorted(batch.tolist()) for batch in batches] == [[0, 2], [1]]
+
+
+def test_no_review_makes_no_batch():
+    assert token_budget_batches([], budget_tokens=100) == []
+
+
+def test_padding_share_counts_the_steps_that_fall_on_padding():
+    assert padding_share([2, 6], [0, 1], batch_size=2, segment_length=None) == pytest.approx(1 / 3)
+    # 6 tokens make two segments of 3; the one of 2 is padded to their width.
+    assert padding_share([2, 6], [0, 1], batch_size=2, segment_length=4) == pytest.approx(1 / 9)
+    assert padding_share([2, 6], [0, 1], batch_size=1, segment_length=4) == 0.0
+    assert padding_share(
+        [2, 6], [0, 1], batch_size=2, segment_length=None, fixed_length=8
+    ) == pytest.approx(0.5)
+
+
+def test_buckets_and_segments_leave_little_padding():
+    sampler = LengthBucketSampler(LENGTHS, batch_size=10, seed=1)
+    shuffled = np.random.default_rng(1).permutation(len(LENGTHS)).tolist()
+    plain = padding_share(LENGTHS, shuffled, batch_size=10, segment_length=None)
+    ours = padding_share(LENGTHS, list(sampler), batch_size=10, segment_length=64)
+    assert plain > 0.4
+    assert ours < 0.06
