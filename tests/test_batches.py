@@ -13,6 +13,7 @@ from sentiment_lstm.batches import (
     padding_share,
     token_budget_batches,
 )
+from tests.contracts import small_model
 
 LENGTHS = np.random.default_rng(0).integers(3, 900, size=1003)
 
@@ -90,20 +91,29 @@ def test_no_review_makes_no_batch():
     assert token_budget_batches([], budget_tokens=100) == []
 
 
-def test_padding_share_counts_the_steps_that_fall_on_padding():
-    assert padding_share([2, 6], [0, 1], batch_size=2, segment_length=None) == pytest.approx(1 / 3)
-    # 6 tokens make two segments of 3; the one of 2 is padded to their width.
-    assert padding_share([2, 6], [0, 1], batch_size=2, segment_length=4) == pytest.approx(1 / 9)
-    assert padding_share([2, 6], [0, 1], batch_size=1, segment_length=4) == 0.0
-    assert padding_share(
-        [2, 6], [0, 1], batch_size=2, segment_length=None, fixed_length=8
-    ) == pytest.approx(0.5)
+def test_padding_share_compares_the_tokens_with_the_steps_computed_for_them():
+    def computed_tokens(lengths: torch.Tensor) -> int:
+        return len(lengths) * int(lengths.max())
+
+    def share(batch_size: int) -> float:
+        return padding_share(
+            [2, 6, 4], [0, 2, 1], batch_size=batch_size, computed_tokens=computed_tokens
+        )
+
+    assert share(1) == 0.0
+    assert share(2) == pytest.approx(1 - 12 / 14)
+    assert share(3) == pytest.approx(1 - 12 / 18)
 
 
 def test_buckets_and_segments_leave_little_padding():
-    sampler = LengthBucketSampler(LENGTHS, batch_size=10, seed=1)
+    sampler = LengthBucketSampler(LENGTHS, batch_size=50, seed=1)
     shuffled = np.random.default_rng(1).permutation(len(LENGTHS)).tolist()
-    plain = padding_share(LENGTHS, shuffled, batch_size=10, segment_length=None)
-    ours = padding_share(LENGTHS, list(sampler), batch_size=10, segment_length=64)
-    assert plain > 0.4
-    assert ours < 0.06
+
+    def share(order: list[int], segment_length: int | None) -> float:
+        model = small_model(segment_length=segment_length)
+        return padding_share(
+            LENGTHS, order, batch_size=50, computed_tokens=model.computed_tokens
+        )
+
+    assert share(shuffled, None) > 0.4
+    assert share(list(sampler), 64) < 0.12

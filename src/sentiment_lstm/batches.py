@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import datasets
 import numpy as np
@@ -55,11 +55,12 @@ def collate_ragged(rows: Sequence[dict], *, pad_token_id: int = 0) -> dict[str, 
     """Pad rows of different length, on the right, to the longest of them.
 
     Args:
-        rows: each with `input_ids` and, for training, `labels`.
+        rows: each with `input_ids` and, for training, `labels` and perhaps `ngram_logits`.
         pad_token_id: what stands behind the last token.
 
     Returns:
-        `input_ids` (B, T) int64, `attention_mask` (B, T) int64 and, if given, `labels` (B,) int64.
+        `input_ids` (B, T) int64, `attention_mask` (B, T) int64 and, if given, `labels` (B,) int64
+        and `ngram_logits` (B, C) float32.
     """
     ids = [torch.as_tensor(row["input_ids"], dtype=torch.int64) for row in rows]
     input_ids = pad_sequence(ids, batch_first=True, padding_value=pad_token_id)  # (B, T)
@@ -68,6 +69,8 @@ def collate_ragged(rows: Sequence[dict], *, pad_token_id: int = 0) -> dict[str, 
     batch = {"input_ids": input_ids, "attention_mask": attention_mask}
     if "labels" in rows[0]:
         batch["labels"] = torch.tensor([row["labels"] for row in rows])
+    if "ngram_logits" in rows[0]:
+        batch["ngram_logits"] = torch.tensor([row["ngram_logits"] for row in rows])
     return batch
 
 
@@ -151,8 +154,7 @@ def padding_share(
     order: Sequence[int],
     *,
     batch_size: int,
-    segment_length: int | None,
-    fixed_length: int | None = None,
+    computed_tokens: Callable[[Tensor], int],
 ) -> float:
     """Share of the LSTM's steps that fall on padding, from 0 to 1, for reviews in a given order.
 
@@ -160,17 +162,8 @@ def padding_share(
         lengths: (N,) tokens a review.
         order: positions into `lengths`, as a sampler gives them.
         batch_size: reviews a batch.
-        segment_length: as in `SentimentConfig`; the segments of a batch share one width.
-        fixed_length: every review is padded to this many tokens.
+        computed_tokens: the steps that a batch of such lengths takes, as the model counts them.
     """
-    lengths = np.asarray(lengths)
-    computed = 0
-    for start in range(0, len(order), batch_size):
-        batch = lengths[order[start : start + batch_size]]
-        if fixed_length is not None:
-            computed += len(batch) * fixed_length
-            continue
-        counts = -(-batch // segment_length) if segment_length else np.ones_like(batch)
-        widths = -(-batch // counts)
-        computed += int(counts.sum() * widths.max())
-    return 1.0 - float(lengths[order].sum()) / computed if computed else 0.0
+    ordered = torch.as_tensor(np.asarray(lengths)[np.asarray(order, dtype=np.int64)])
+    computed = sum(computed_tokens(batch) for batch in ordered.split(batch_size))
+    return 1.0 - float(ordered.sum()) / computed if computed else 0.0

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
-from transformers.utils import logging as transformers_logging
 
 from sentiment_lstm import artefact
 from sentiment_lstm.batches import collate_ragged, token_budget_batches
 from sentiment_lstm.calibration import softmax
 from sentiment_lstm.errors import ModelError
 from sentiment_lstm.model import SentimentModel
+from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.text import check_texts
 from sentiment_lstm.tokens import saved_tokenizer, tokenize_texts
 
-__all__ = ["Classifier", "Prediction", "load", "without_progress_bars"]
+__all__ = ["Classifier", "Prediction", "load"]
 
 # Large enough to keep two cores busy, small enough that the states of a batch stay near 50 MB.
 _BATCH_TOKENS = 16_384
@@ -55,7 +54,7 @@ def load(folder: str | Path) -> Classifier:
     folder = artefact.existing_folder(folder)
     artefact.verify(folder)
     try:
-        with without_progress_bars():
+        with quiet_libraries():
             model, info = SentimentModel.from_pretrained(
                 folder, local_files_only=True, output_loading_info=True
             )
@@ -187,8 +186,7 @@ class Classifier:
             lengths[start : start + len(chunk)] = [len(ids) for ids in input_ids]
             limit = self.max_length_tokens
             if limit is not None:
-                cut = tokenize_texts(self.tokenizer, chunk, max_length_tokens=limit)
-                input_ids = cut
+                input_ids = tokenize_texts(self.tokenizer, chunk, max_length_tokens=limit)
             sizes = [len(ids) for ids in input_ids]
             for batch in token_budget_batches(sizes, budget_tokens=_BATCH_TOKENS):
                 rows = [{"input_ids": input_ids[position]} for position in batch]
@@ -199,15 +197,3 @@ class Classifier:
                 if on_progress:
                     on_progress(len(batch))
         return logits, lengths
-
-
-@contextlib.contextmanager
-def without_progress_bars() -> Iterator[None]:
-    """Keep `transformers` from drawing bars while it reads or writes a model of a few tensors."""
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()

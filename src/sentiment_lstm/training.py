@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import datasets
 import numpy as np
@@ -40,15 +40,19 @@ from sentiment_lstm.batches import (
     fixed_length_dataset,
     padding_share,
 )
-from sentiment_lstm.calibration import Calibration, calibrate
+from sentiment_lstm.calibration import Calibration, calibrate, fit_temperature
 from sentiment_lstm.card import model_card
 from sentiment_lstm.data import split_reviews
 from sentiment_lstm.embeddings import pretrained_embeddings
 from sentiment_lstm.errors import DataError, RecipeError
-from sentiment_lstm.evaluation import Evaluation, evaluate
+if TYPE_CHECKING:
+    from sentiment_lstm.evaluation import Evaluation
 from sentiment_lstm.figures import plot_learning_curves
 from sentiment_lstm.model import SentimentConfig, SentimentModel
-from sentiment_lstm.prediction import Classifier, without_progress_bars
+from sentiment_lstm.model.ngram_channel import class_scores
+from sentiment_lstm.ngrams import fit_ngram_table, ngram_presence, out_of_fold_scores
+from sentiment_lstm.prediction import Classifier
+from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.recipes import Recipe
 from sentiment_lstm.text import is_blank
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
@@ -121,7 +125,67 @@ def train(
         RecipeError: the recipe's settings contradict each other, or differ from the resumed run's.
         SaveError: the output cannot be written, or an unfinished training stands beside it.
     """
-    output = Path(output)
+    with quiet_libraries(show_progress=progress):
+        return _train(
+            reviews,
+            recipe,
+            Path(output),
+            source=source,
+            seed=seed,
+            resume=resume,
+            restart=restart,
+            tokenizer_source=tokenizer_source,
+            evaluate_test=evaluate_test,
+            on_epoch=on_epoch,
+            progress=progress,
+        )
+
+
+def build_model(
+    recipe: Recipe, tokenizer: PreTrainedTokenizerFast, label_names: list[str]
+) -> SentimentModel:
+    """Build the untrained model of a recipe; its weights depend on torch's global seed.
+
+    Raises:
+        RecipeError: a setting of the recipe's section [model] is out of its range.
+    """
+    settings = asdict(recipe.model)
+    start_from_pretrained = settings.pop("pretrained_embeddings")
+    longest_ngram = settings.pop("longest_ngram")
+    tokens = recipe.tokens
+    try:
+        config = SentimentConfig(
+            **{**settings, "segment_length": settings["segment_length"] or None},
+            vocab_size=len(tokenizer),
+            pad_token_id=tokenizer.pad_token_id,
+            fixed_length=tokens.max_length_tokens if tokens.fixed_length else None,
+            ngram_orders=list(range(1, longest_ngram + 1)),
+            id2label=dict(enumerate(label_names)),
+            label2id={name: class_id for class_id, name in enumerate(label_names)},
+        )
+    except ValueError as error:
+        raise RecipeError(f"recipe {recipe.name}, section [model]: {error}") from error
+    model = SentimentModel(config)
+    if start_from_pretrained:
+        vectors = pretrained_embeddings(tokenizer, embedding_size=config.embedding_size)
+        model.embedding.weight.data.copy_(torch.from_numpy(vectors))
+    return model
+
+
+def _train(
+    reviews: datasets.DatasetDict,
+    recipe: Recipe,
+    output: Path,
+    *,
+    source: str,
+    seed: int,
+    resume: bool,
+    restart: bool,
+    tokenizer_source: str | Path | None,
+    evaluate_test: bool,
+    on_epoch: Callable[[EpochRecord], None] | None,
+    progress: bool,
+) -> TrainingResult:
     artefact.check_replaceable(output)
     train_split, validation, dropped = _training_splits(reviews, recipe, seed)
     run = runs.describe(recipe, seed=seed, source=source, train=train_split, validation=validation)
@@ -155,9 +219,11 @@ def train(
     history = _history(trainer.state.log_history)
     best_epoch = _best_epoch(history)
     classifier = Classifier(model.cpu(), tokenizer)
-    evaluation = (
-        evaluate(classifier, reviews["test"]) if evaluate_test and "test" in reviews else None
-    )
+    evaluation = None
+    if evaluate_test and "test" in reviews:
+        from sentiment_lstm.evaluation import evaluate
+
+        evaluation = evaluate(classifier, reviews["test"])
     result = TrainingResult(
         output=output,
         history=history,
@@ -177,35 +243,6 @@ def train(
         _save(result, classifier, recipe, run, work)
         shutil.rmtree(work, ignore_errors=True)
     return result
-
-
-def build_model(
-    recipe: Recipe, tokenizer: PreTrainedTokenizerFast, label_names: list[str]
-) -> SentimentModel:
-    """Build the untrained model of a recipe; its weights depend on torch's global seed.
-
-    Raises:
-        RecipeError: a setting of the recipe's section [model] is out of its range.
-    """
-    settings = asdict(recipe.model)
-    start_from_pretrained = settings.pop("pretrained_embeddings")
-    tokens = recipe.tokens
-    try:
-        config = SentimentConfig(
-            **{**settings, "segment_length": settings["segment_length"] or None},
-            vocab_size=len(tokenizer),
-            pad_token_id=tokenizer.pad_token_id,
-            fixed_length=tokens.max_length_tokens if tokens.fixed_length else None,
-            id2label=dict(enumerate(label_names)),
-            label2id={name: class_id for class_id, name in enumerate(label_names)},
-        )
-    except ValueError as error:
-        raise RecipeError(f"recipe {recipe.name}, section [model]: {error}") from error
-    model = SentimentModel(config)
-    if start_from_pretrained:
-        vectors = pretrained_embeddings(tokenizer, embedding_size=config.embedding_size)
-        model.embedding.weight.data.copy_(torch.from_numpy(vectors))
-    return model
 
 
 class _SentimentTrainer(Trainer):
@@ -260,13 +297,11 @@ class _SentimentTrainer(Trainer):
 
     def padding_share(self) -> float:
         """Share of the LSTM's steps that fall on padding, over one epoch of training."""
-        recipe = self._recipe
         return padding_share(
             self._lengths,
             list(self._sampler()),
-            batch_size=recipe.training.batch_size,
-            segment_length=recipe.model.segment_length or None,
-            fixed_length=recipe.tokens.max_length_tokens if recipe.tokens.fixed_length else None,
+            batch_size=self._recipe.training.batch_size,
+            computed_tokens=self.accelerator.unwrap_model(self.model).computed_tokens,
         )
 
     def _get_train_sampler(self, *_: Any) -> Any:  # noqa: ANN401 - as `Trainer` has it
@@ -320,13 +355,15 @@ def _make_trainer(
     limit = recipe.tokens.max_length_tokens or None
     tokenized = tokenize_reviews(train_split, tokenizer, max_length_tokens=limit)
     lengths = np.asarray(tokenized["length"])
+    if model.ngrams is not None:
+        tokenized = _fit_ngrams(model, tokenized, seed)
     train_data: Any = tokenized
     collate = partial(collate_ragged, pad_token_id=tokenizer.pad_token_id)
     validation_data: Any = None
     if validation is not None:
         # Sorted by length, so that little of the validation is padding; its order means nothing.
         validation_data = tokenize_reviews(validation, tokenizer, max_length_tokens=limit)
-        validation_data = validation_data.sort("length")
+        validation_data = validation_data.select(np.argsort(validation_data["length"]))
     if recipe.tokens.fixed_length:
         fixed = partial(
             fixed_length_dataset, length_tokens=limit or 0, pad_token_id=tokenizer.pad_token_id
@@ -384,6 +421,28 @@ def _make_trainer(
     if progress and sys.stderr.isatty():
         trainer.add_callback(_QuietProgress())
     return trainer
+
+
+def _fit_ngrams(model: SentimentModel, tokenized: datasets.Dataset, seed: int) -> datasets.Dataset:
+    """Fit the model's n-gram channel, and add what it says of each review without having seen it.
+
+    Returns:
+        The reviews with a column `ngram_logits` (C floats), scaled as the channel will be.
+    """
+    assert model.ngrams is not None
+    config = model.config
+    labels = np.asarray(tokenized["labels"])
+    presence = ngram_presence(
+        tokenized["input_ids"], orders=config.ngram_orders, buckets=config.ngram_buckets
+    )
+    weight, bias = fit_ngram_table(presence, labels, num_labels=config.num_labels)
+    model.ngrams.weight.data.copy_(torch.from_numpy(weight))
+    model.ngrams.bias.data.copy_(torch.from_numpy(bias))
+    unseen = out_of_fold_scores(presence, labels, num_labels=config.num_labels, seed=seed)
+    logits = class_scores(torch.from_numpy(unseen)).numpy()
+    # The scale at which the channel's own confidence is right; the LSTM then adds to it.
+    config.ngram_scale = 1.0 / fit_temperature(logits, labels) if unseen.any() else 0.0
+    return tokenized.add_column("ngram_logits", (config.ngram_scale * logits).tolist())
 
 
 def _accuracy(prediction: Any) -> dict[str, float]:  # noqa: ANN401 - `EvalPrediction` has no base
@@ -463,8 +522,7 @@ def _save(
     }
 
     def write(folder: Path) -> None:
-        with without_progress_bars():
-            classifier.model.save_pretrained(folder)
+        classifier.model.save_pretrained(folder)
         classifier.tokenizer.save_pretrained(folder)
         if result.calibration is not None:
             artefact.write_json(folder / artefact.CALIBRATION, result.calibration.to_dict())

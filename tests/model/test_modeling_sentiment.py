@@ -5,11 +5,14 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from sentiment_lstm.model import SentimentConfig, SentimentModel
-from sentiment_lstm.model.modeling_sentiment import (
-    SegmentLSTM,
+from sentiment_lstm.model.pooling import (
     last_state,
     max_over_tokens,
     mean_over_tokens,
+)
+from sentiment_lstm.model.segment_lstm import (
+    SegmentLSTM,
+    pad_to_common_shape,
     reverse_within_length,
     split_evenly,
 )
@@ -98,6 +101,35 @@ def test_every_pooling_learns_a_word_that_decides(settings: dict):
         loss.backward()
         optimizer.step()
     assert (model.eval()(input_ids, mask).logits.argmax(1) == labels).all()
+
+
+@pytest.mark.parametrize(("rows", "width"), [(1, 1), (7, 8), (15, 9), (17, 63), (250, 64)])
+def test_shapes_are_rounded_up_by_little_and_with_masked_padding(rows: int, width: int):
+    ids, mask = torch.ones(rows, width, dtype=torch.long), torch.ones(rows, width, dtype=bool)
+    padded, padded_mask = pad_to_common_shape(ids, mask)
+    assert padded.shape == padded_mask.shape
+    assert padded.shape[1] % 8 == 0
+    assert rows <= padded.shape[0] <= rows * 1.125
+    assert padded_mask.sum() == rows * width
+    assert padded_mask[:rows, :width].all()
+
+
+def test_few_shapes_come_out_of_many():
+    shapes = {
+        tuple(pad_to_common_shape(*[torch.ones(rows, width, dtype=torch.long)] * 2)[0].shape)
+        for rows in range(100, 400, 7)
+        for width in range(40, 65)
+    }
+    assert len(shapes) < 80
+
+
+def test_computed_tokens_are_the_steps_of_the_lstm():
+    model = small_model(segment_length=16)
+    steps = []
+    model.encoder.register_forward_hook(lambda _, inputs, __: steps.append(inputs[1].numel()))
+    input_ids, mask = ragged_batch(40, 1, 16, 17, 33)
+    model(input_ids, mask)
+    assert steps == [model.computed_tokens(mask.sum(1))]
 
 
 def test_classic_reads_its_padding_and_so_depends_on_the_fixed_length():

@@ -32,7 +32,7 @@ class SentimentConfig(PreTrainedConfig):
         ngram_buckets: rows of the hashed n-gram table whose weights are added to the logits; 0
             leaves the channel out.
         ngram_orders: lengths of the n-grams, in word pieces.
-        ngram_dropout: share of the n-grams left out in training.
+        ngram_scale: what the channel's scores are multiplied by before they are added.
         temperature: what the logits are divided by, so that their softmax is a calibrated
             confidence (Guo et al. 2017, arXiv 1706.04599). 1 while training.
 
@@ -56,8 +56,8 @@ class SentimentConfig(PreTrainedConfig):
     fixed_length: int | None = None
     mask_padding: bool = True
     ngram_buckets: int = 0
-    ngram_orders: list[int] | tuple[int, ...] = (2, 3)
-    ngram_dropout: float = 0.0
+    ngram_orders: list[int] | tuple[int, ...] = (1, 2, 3)
+    ngram_scale: float = 1.0
     temperature: float = 1.0
     pad_token_id: int | None = 0
 
@@ -73,7 +73,6 @@ class SentimentConfig(PreTrainedConfig):
             "embedding_dropout",
             "hidden_dropout",
             "classifier_dropout",
-            "ngram_dropout",
         ):
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "from 0 up to below 1")
         for name in ("segment_length", "fixed_length"):

@@ -15,6 +15,9 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils.generic import can_return_tuple
 
 from .configuration_sentiment import SentimentConfig
+from .ngram_channel import NgramChannel
+from .pooling import last_state, max_over_tokens, mean_over_tokens
+from .segment_lstm import SegmentLSTM, pad_to_common_shape, split_evenly
 
 
 class SentimentModel(PreTrainedModel):
@@ -47,6 +50,11 @@ class SentimentModel(PreTrainedModel):
         self.dropout = nn.Dropout(config.classifier_dropout)
         pooled_size = self.encoder.output_size * (2 if config.pooling == "mean_max" else 1)
         self.classifier = nn.Linear(pooled_size, config.num_labels)
+        self.ngrams = (
+            NgramChannel(config.ngram_buckets, config.ngram_orders, config.num_labels)
+            if config.ngram_buckets
+            else None
+        )
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Embedding:
@@ -64,6 +72,7 @@ class SentimentModel(PreTrainedModel):
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
         token_type_ids: Tensor | None = None,
+        ngram_logits: Tensor | None = None,
     ) -> SequenceClassifierOutput:
         """Score a batch of tokenized reviews.
 
@@ -73,19 +82,32 @@ class SentimentModel(PreTrainedModel):
                 Padding stands on the right.
             labels: (B,) int64; with them the cross-entropy is returned as well.
             token_type_ids: ignored; BERT's tokenizers hand them over.
+            ngram_logits: (B, C) scores that stand in for the n-gram channel's own in training:
+                those of a table fitted without the review, which alone show how far to trust it.
 
         Returns:
-            `logits` (B, C) float32, divided by `config.temperature`, and `loss` where labels are.
+            `logits` (B, C) float32, divided by `config.temperature`, and `loss` where labels are:
+            the cross-entropy, and in training beside n-grams that of the LSTM alone on top, so that
+            it neither leans on them nor learns them again.
 
         Raises:
             ValueError: a review has no token, or padding stands before one.
         """
         del token_type_ids
-        input_ids, mask = self._frame(input_ids, attention_mask)
-        states, mask = self.encode(input_ids, mask)
-        logits = self.classifier(self.dropout(self.pool(states, mask)))
+        input_ids, text_mask = self._frame(input_ids, attention_mask)
+        states, mask = self.encode(input_ids, text_mask)
+        lstm_logits = self.classifier(self.dropout(self.pool(states, mask)))  # (B, C)
+        logits = lstm_logits
+        if self.ngrams is not None:
+            if ngram_logits is None:
+                ngram_logits = self.config.ngram_scale * self.ngrams(input_ids, text_mask)
+            logits = logits + ngram_logits
         logits = logits / self.config.temperature  # (B, C)
-        loss = None if labels is None else functional.cross_entropy(logits, labels)
+        loss = None
+        if labels is not None:
+            loss = functional.cross_entropy(logits, labels)
+            if self.training and self.ngrams is not None:
+                loss = loss + functional.cross_entropy(lstm_logits, labels)
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
     def encode(self, input_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -104,9 +126,25 @@ class SentimentModel(PreTrainedModel):
         row_mask = mask.view(-1, width)  # (B * S, W)
         # Shorter reviews of the batch leave empty segments behind; nothing is computed for them.
         full = row_mask.any(1).nonzero().squeeze(1)  # (R,)
-        states = self.encoder(self._embed(rows[full]), row_mask[full])  # (R, W, D * H)
-        grid = states.new_zeros(len(rows), width, states.shape[2]).index_copy(0, full, states)
+        rows, full_mask = pad_to_common_shape(rows[full], row_mask[full])
+        states = self.encoder(self._embed(rows), full_mask)[: len(full), :width]  # (R, W, D * H)
+        grid = states.new_zeros(len(row_mask), width, states.shape[2]).index_copy(0, full, states)
         return grid.view(len(input_ids), segments * width, -1), mask.flatten(1)
+
+    def computed_tokens(self, lengths: Tensor) -> int:
+        """Count the steps that the LSTM takes for a batch, those on padding included.
+
+        Args:
+            lengths: (B,) int64, tokens a review.
+        """
+        longest = int(lengths.max())
+        if self.config.fixed_length is not None and not self.config.mask_padding:
+            lengths = lengths.clamp(min=self.config.fixed_length)
+            longest = self.config.fixed_length
+        _, mask = split_evenly(lengths, self.config.segment_length or longest)
+        rows = mask.flatten(0, 1)
+        rows = rows[rows.any(1)]
+        return pad_to_common_shape(rows.long(), rows)[0].numel()
 
     def pool(self, states: Tensor, mask: Tensor) -> Tensor:
         """Make one vector of a review's states, padding left out.
@@ -173,137 +211,3 @@ class SentimentModel(PreTrainedModel):
             init.uniform_(module.weight, -bound, bound)
             if module.bias is not None:
                 init.uniform_(module.bias, -bound, bound)
-
-
-class SegmentLSTM(nn.Module):
-    """An LSTM over segments, in one or both directions, that padding cannot reach.
-
-    The backward direction reads each segment reversed within its own length, so that padding comes
-    last for it as well and a causal pass never carries it into a token's state. Packed sequences do
-    the same, but slower on a CPU, and they cannot be exported.
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        num_layers: int,
-        bidirectional: bool,
-        dropout: float,
-    ) -> None:
-        super().__init__()
-        self.output_size = hidden_size * (2 if bidirectional else 1)
-        sizes = [input_size] + [self.output_size] * (num_layers - 1)
-        self.forwards = nn.ModuleList(nn.LSTM(size, hidden_size, batch_first=True) for size in sizes)
-        self.backwards = nn.ModuleList(
-            nn.LSTM(size, hidden_size, batch_first=True) for size in sizes if bidirectional
-        )
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, embedded: Tensor, mask: Tensor) -> Tensor:
-        """Compute the state of every token.
-
-        Args:
-            embedded: (R, W, E) float32.
-            mask: (R, W) bool, True at tokens, which stand on the left.
-
-        Returns:
-            (R, W, D * H) float32; what stands at padding has no meaning.
-        """
-        states = embedded
-        for layer, forwards in enumerate(self.forwards):
-            if layer > 0:
-                states = self.dropout(states)
-            outputs = [forwards(states)[0]]
-            if self.backwards:
-                reversal = reverse_within_length(mask)  # (R, W)
-                index = reversal.unsqueeze(2)
-                backward_in = states.gather(1, index.expand(-1, -1, states.shape[2]))
-                backward = self.backwards[layer](backward_in)[0]
-                outputs.append(backward.gather(1, index.expand(-1, -1, backward.shape[2])))
-            states = torch.cat(outputs, dim=2)
-        return states
-
-
-def split_evenly(lengths: Tensor, segment_length: int) -> tuple[Tensor, Tensor]:
-    """Split each review into the fewest segments that fit, all of them of the same length.
-
-    Equal segments leave at most a token of padding in each, where cutting every 64 tokens leaves
-    half a segment at the end of every review; and they depend on the review alone, never on the
-    others of its batch.
-
-    Args:
-        lengths: (B,) int64, tokens a review, each at least 1.
-        segment_length: the most tokens of a segment.
-
-    Returns:
-        Positions (B, S, W) int64 into the review, 0 at padding, and a mask (B, S, W) bool.
-    """
-    counts = (lengths + segment_length - 1) // segment_length  # (B,)
-    sizes = (lengths + counts - 1) // counts  # (B,)
-    device = lengths.device
-    segment = torch.arange(int(counts.max()), device=device)[None, :, None]
-    offset = torch.arange(int(sizes.max()), device=device)[None, None, :]
-    index = segment * sizes[:, None, None] + offset  # (B, S, W)
-    mask = (offset < sizes[:, None, None]) & (index < lengths[:, None, None])
-    return index * mask, mask
-
-
-def reverse_within_length(mask: Tensor) -> Tensor:
-    """Positions that read each row backwards, padding left where it is; its own inverse.
-
-    Args:
-        mask: (R, W) bool, True at tokens, which stand on the left.
-
-    Returns:
-        (R, W) int64.
-    """
-    position = torch.arange(mask.shape[1], device=mask.device)
-    return torch.where(mask, mask.sum(1, keepdim=True) - 1 - position, position)
-
-
-def last_state(states: Tensor, mask: Tensor, *, bidirectional: bool) -> Tensor:
-    """The state after the whole review: at its last token, and at its first one going backward.
-
-    Args:
-        states: (B, N, D * H) float32.
-        mask: (B, N) bool, True at tokens, which stand on the left.
-        bidirectional: whether the second half of the states was read backward.
-
-    Returns:
-        (B, D * H) float32.
-    """
-    ends = (mask.sum(1) - 1)[:, None, None].expand(-1, 1, states.shape[2])
-    last = states.gather(1, ends).squeeze(1)  # (B, D * H)
-    if not bidirectional:
-        return last
-    half = states.shape[2] // 2
-    return torch.cat([last[:, :half], states[:, 0, half:]], dim=1)
-
-
-def mean_over_tokens(states: Tensor, mask: Tensor) -> Tensor:
-    """Average the LSTM states over real tokens, so that padding never moves a prediction.
-
-    Args:
-        states: (B, N, D * H) float32, one state a token.
-        mask: (B, N) bool, True at real tokens.
-
-    Returns:
-        (B, D * H) float32.
-    """
-    weights = mask.unsqueeze(2).to(states.dtype)
-    return (states * weights).sum(1) / weights.sum(1)
-
-
-def max_over_tokens(states: Tensor, mask: Tensor) -> Tensor:
-    """Take each unit's largest state over real tokens (Johnson & Zhang 2016).
-
-    Args:
-        states: (B, N, D * H) float32, one state a token.
-        mask: (B, N) bool, True at real tokens.
-
-    Returns:
-        (B, D * H) float32.
-    """
-    return states.masked_fill(~mask.unsqueeze(2), torch.finfo(states.dtype).min).amax(1)

@@ -63,6 +63,8 @@ class ModelSettings:
     embedding_dropout: float = 0.0
     hidden_dropout: float = 0.0
     classifier_dropout: float = 0.0
+    ngram_buckets: int = 0  # 0 leaves the n-gram channel out
+    longest_ngram: int = 3  # word pieces
     pretrained_embeddings: bool = False  # start from the PCA of a pre-trained BERT's word pieces
 
 
@@ -112,6 +114,13 @@ class Recipe:
     tokens: TokenSettings = field(default_factory=TokenSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+
+    def __post_init__(self) -> None:
+        if self.tokens.fixed_length and self.model.ngram_buckets:
+            raise RecipeError(
+                "tokens.fixed_length and model.ngram_buckets contradict each other: the n-gram "
+                "channel reads whole reviews. Set one of them to false or 0."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain nested values, as a TOML or JSON file holds them."""

@@ -1,0 +1,44 @@
+"""The command `sentiment-lstm`: arguments in, one library call, the result out.
+
+Each command stands in a file of its own and imports the heavy libraries inside its function, so
+that `--help` answers at once. A :class:`~sentiment_lstm.errors.SentimentError` is printed as one
+sentence and ends with exit status 2; anything else is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from sentiment_lstm.cli import data, evaluate, explore, predict, recipes, train
+from sentiment_lstm.errors import SentimentError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="sentiment-lstm",
+    help="Train, evaluate and use LSTM sentiment classifiers on a CPU.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("data")(data.data)
+app.command("explore")(explore.explore)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
+app.add_typer(recipes.app, name="recipes")
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends with one sentence and exit status 2."""
+    try:
+        app()
+    except SentimentError as error:
+        # Escaped: a message may name `sentiment-lstm[embedded]`, which is no markup.
+        message = f"[bold red]Error:[/] {escape(str(error))}"
+        Console(stderr=True).print(message, highlight=False, soft_wrap=True)
+        sys.exit(2)

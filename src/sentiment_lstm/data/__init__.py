@@ -1,0 +1,30 @@
+"""Reviews from anywhere, in one shape: sources, splits, checks -> `DatasetDict(text, label)`.
+
+::
+
+    sources.py    which kind of source a name means, and one way in for all of them
+    hub.py        a data set of the Hugging Face hub
+    folders.py    a local folder: the hub's layout, or the raw aclImdb of text files
+    files.py      one CSV, TSV, JSON, JSONL or Parquet file, every row checked
+    rows.py       what a row must hold: a string, and a label or none
+    assembly.py   rows of some splits -> DatasetDict with the same classes in each of them
+    splits.py     stratified splits that no near-duplicate crosses; the fingerprint
+    checks.py     sizes, balance, lengths, duplicates, leaks -> DataReport
+    pictures.py   DataReport -> PNG
+"""
+
+from sentiment_lstm.data.checks import DataReport, SplitReport, check_reviews
+from sentiment_lstm.data.pictures import plot_report
+from sentiment_lstm.data.sources import load_reviews
+from sentiment_lstm.data.splits import fingerprint, near_duplicate_groups, split_reviews
+
+__all__ = [
+    "DataReport",
+    "SplitReport",
+    "check_reviews",
+    "fingerprint",
+    "load_reviews",
+    "near_duplicate_groups",
+    "plot_report",
+    "split_reviews",
+]

@@ -1,0 +1,249 @@
+"""One CSV, TSV, JSON, JSONL or Parquet file of reviews, read so that a message can name the row.
+
+CSV and TSV keep what stands in them: `NA`, `null` and `007` are texts like any other, an empty cell
+is an empty text, and a quoted cell may hold line breaks.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+from datasets import ClassLabel, Features
+
+from sentiment_lstm.data.rows import TRAIN, Rows, rows_by_split
+from sentiment_lstm.errors import DataError, nearest
+
+__all__ = ["FILE_TYPES", "SPLIT_COLUMN", "read_columns", "read_file", "read_utf8"]
+
+SPLIT_COLUMN = "split"
+
+Columns = dict[str, Sequence[object]]
+
+
+def read_file(
+    path: Path,
+    *,
+    text_column: str,
+    label_column: str,
+    split: str | None = None,
+    names: tuple[str, ...] | None = None,
+) -> dict[str, Rows]:
+    """Read one file of reviews.
+
+    Args:
+        path: the file; its suffix tells the type.
+        text_column: the column of the texts.
+        label_column: the column of the labels.
+        split: the split that all rows belong to; None looks for a column `split` that tells it
+            row by row (`train`, `validation`, `test`, `unsupervised`, or their usual short forms).
+        names: the declared classes, where something beside the file declares them.
+
+    Returns:
+        The rows by split; all in `train` where nothing tells.
+
+    Raises:
+        DataError: the file is of an unknown type, cannot be read, is malformed, lacks a column, or
+            a row of it holds no text or no label; the message names the place.
+    """
+    wanted = [text_column, label_column, *([SPLIT_COLUMN] if split is None else [])]
+    columns, declared = read_columns(path, wanted)
+    return rows_by_split(
+        path,
+        columns,
+        text_column=text_column,
+        label_column=label_column,
+        split_column=SPLIT_COLUMN if split is None and SPLIT_COLUMN in columns else None,
+        split=split or TRAIN,
+        names=declared.get(label_column, names),
+    )
+
+
+def read_columns(path: Path, wanted: Sequence[str]) -> tuple[Columns, dict[str, tuple[str, ...]]]:
+    """Read columns of a file; those that are not wanted stay empty, to be named in messages.
+
+    Args:
+        path: the file; its suffix tells the type.
+        wanted: names of columns; those which the file lacks are left out.
+
+    Returns:
+        The columns with their N values, and the class names of the columns that declare them.
+
+    Raises:
+        DataError: the file is of an unknown type, cannot be read, or is malformed.
+    """
+    reader = FILE_TYPES.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(
+            f"{path}: the type {path.suffix or 'without suffix'!r} is unknown. Expected one of "
+            f"{', '.join(FILE_TYPES)}.{nearest(path.suffix.lower(), FILE_TYPES)} "
+            "Convert the file, or unpack it if it is an archive."
+        )
+    try:
+        return reader(path, wanted)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror or error}). Check the file and its "
+            "permissions."
+        ) from error
+
+
+def read_utf8(path: Path) -> str:
+    """Read a whole text file, without the byte order mark that some programs put in front.
+
+    Raises:
+        DataError: it is not UTF-8; the message names the byte and the line.
+        OSError: it cannot be read.
+    """
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}, line {line}: byte 0x{content[error.start]:02x} at offset {error.start} is "
+            "not valid UTF-8. Save the file again with the encoding UTF-8."
+        ) from error
+
+
+def _read_csv(path: Path, wanted: Sequence[str], delimiter: str = ",") -> tuple[Columns, dict]:
+    # The csv module, not pandas: it tells the row of every fault, short rows included, and never
+    # takes a text for a number or for a missing value.
+    lines = csv.reader(io.StringIO(read_utf8(path), newline=""), delimiter=delimiter, strict=True)
+    row = 0
+    with _cells_of_any_size():
+        try:
+            header = next(lines, [])
+            positions = {name: header.index(name) for name in wanted if name in header}
+            for name in positions:
+                if header.count(name) > 1:
+                    raise DataError(
+                        f"{path}: {header.count(name)} columns are named {name!r}. Rename all but "
+                        "one."
+                    )
+            columns: dict[str, list[str]] = {name: [] for name in header}
+            for cells in lines:
+                if not cells:  # a blank line
+                    continue
+                row += 1
+                if len(cells) != len(header):
+                    raise DataError(
+                        f"{path}, row {row} (line {lines.line_num}): it has {len(cells)} cells, "
+                        f"the header has {len(header)}. Put cells that hold {delimiter!r}, quotes "
+                        "or line breaks in double quotes."
+                    )
+                for name, position in positions.items():
+                    columns[name].append(cells[position])
+        except csv.Error as error:
+            raise DataError(
+                f"{path}, row {row + 1} (line {lines.line_num}): malformed ({error}). Close every "
+                "double quote, and write a quote inside a quoted cell twice."
+            ) from error
+    return dict(columns), {}
+
+
+def _read_tsv(path: Path, wanted: Sequence[str]) -> tuple[Columns, dict]:
+    return _read_csv(path, wanted, delimiter="\t")
+
+
+@contextmanager
+def _cells_of_any_size() -> Iterator[None]:
+    # The csv module stops at 128 kB a cell; the limit belongs to the process, so it is put back.
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _read_jsonl(path: Path, wanted: Sequence[str]) -> tuple[Columns, dict]:
+    objects: list[object] = []
+    # Not splitlines: it also cuts at U+2028 and its like, which JSON strings may hold.
+    for number, line in enumerate(read_utf8(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            objects.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise DataError(
+                f"{path}, row {len(objects) + 1} (line {number}): malformed JSON ({error.msg} at "
+                f"character {error.pos + 1}). Expected one object a line."
+            ) from error
+    return _columns_of_objects(path, objects, wanted)
+
+
+def _read_json(path: Path, wanted: Sequence[str]) -> tuple[Columns, dict]:
+    content = read_utf8(path)
+    if not content.lstrip().startswith("["):
+        return _read_jsonl(path, wanted)
+    try:
+        objects = json.loads(content)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{path}, line {error.lineno}: malformed JSON ({error.msg} at character "
+            f"{error.colno}). Expected a list of objects, or one object a line."
+        ) from error
+    return _columns_of_objects(path, objects, wanted)
+
+
+def _columns_of_objects(
+    path: Path, objects: list[object], wanted: Sequence[str]
+) -> tuple[Columns, dict]:
+    known: dict[str, None] = {}
+    for row, item in enumerate(objects, start=1):
+        if not isinstance(item, dict):
+            raise DataError(
+                f"{path}, row {row}: found {item!r:.60}, expected an object such as "
+                f'{{"{wanted[0]}": "A fine film.", "{wanted[1]}": "positive"}}.'
+            )
+        known.update(dict.fromkeys(item))
+    columns: Columns = {name: [] for name in known}
+    for name in wanted:
+        if name in known:
+            columns[name] = [item.get(name) for item in objects if isinstance(item, dict)]
+    return columns, {}
+
+
+def _read_parquet(path: Path, wanted: Sequence[str]) -> tuple[Columns, dict]:
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            columns: Columns = {name: [] for name in schema.names}
+            present = [name for name in wanted if name in columns]
+            table = file.read(columns=present)
+        table.validate(full=True)  # invalid UTF-8 among the rest
+    except (pyarrow.ArrowException, OSError) as error:
+        if isinstance(error, (FileNotFoundError, PermissionError)):
+            raise
+        raise DataError(
+            f"{path}: not a complete Parquet file ({_first_sentence(error)}). Fetch or write it "
+            "again."
+        ) from error
+    for name in present:
+        columns[name] = table.column(name).to_pylist()
+    features = Features.from_arrow_schema(schema)
+    return columns, {
+        name: tuple(feature.names)
+        for name, feature in features.items()
+        if isinstance(feature, ClassLabel)
+    }
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).partition("\n")[0].partition(". ")[0].rstrip(".") or type(error).__name__
+
+
+FILE_TYPES: dict[str, Callable[[Path, Sequence[str]], tuple[Columns, dict]]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_tsv,
+    ".jsonl": _read_jsonl,
+    ".ndjson": _read_jsonl,
+    ".json": _read_json,
+    ".parquet": _read_parquet,
+}

