@@ -160,7 +160,7 @@ def test_classic_trains_without_a_validation_split_and_shows_its_training_accura
     assert result.reviews == {"train": 400, "validation": 0, "dropped": 0}
     assert not (tmp_path / "model" / "calibration.json").exists()
     assert load(tmp_path / "model").max_length_tokens == 128
-    lengths = load_tokenizer(clean_markup=False)(sentences["train"]["text"])["input_ids"]
+    lengths = load_tokenizer(clean_markup=False)(list(sentences["train"]["text"]))["input_ids"]
     share = 1 - sum(map(len, lengths)) / (400 * 128)
     assert result.padding_share == pytest.approx(share)
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import datasets
 import numpy as np
@@ -45,8 +45,7 @@ from sentiment_lstm.card import model_card
 from sentiment_lstm.data import split_reviews
 from sentiment_lstm.embeddings import pretrained_embeddings
 from sentiment_lstm.errors import DataError, RecipeError
-if TYPE_CHECKING:
-    from sentiment_lstm.evaluation import Evaluation
+from sentiment_lstm.evaluation import Evaluation, evaluate
 from sentiment_lstm.figures import plot_learning_curves
 from sentiment_lstm.model import SentimentConfig, SentimentModel
 from sentiment_lstm.model.ngram_channel import class_scores
@@ -219,11 +218,9 @@ def _train(
     history = _history(trainer.state.log_history)
     best_epoch = _best_epoch(history)
     classifier = Classifier(model.cpu(), tokenizer)
-    evaluation = None
-    if evaluate_test and "test" in reviews:
-        from sentiment_lstm.evaluation import evaluate
-
-        evaluation = evaluate(classifier, reviews["test"])
+    evaluation = (
+        evaluate(classifier, reviews["test"]) if evaluate_test and "test" in reviews else None
+    )
     result = TrainingResult(
         output=output,
         history=history,
