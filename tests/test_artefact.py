@@ -25,7 +25,7 @@ def version(folder: Path) -> str:
     return json.loads((folder / "config.json").read_text())["version"]
 
 
-@pytest.fixture()
+@pytest.fixture
 def old_model(tmp_path: Path) -> Path:
     folder = tmp_path / "model"
     folder.mkdir()
@@ -33,7 +33,7 @@ def old_model(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture()
+@pytest.fixture
 def whole_model(tmp_path: Path) -> Path:
     """A folder with every file that loading needs."""
     folder = tmp_path / "whole"

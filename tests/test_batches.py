@@ -111,9 +111,7 @@ def test_buckets_and_segments_leave_little_padding():
 
     def share(order: list[int], segment_length: int | None) -> float:
         model = small_model(segment_length=segment_length)
-        return padding_share(
-            LENGTHS, order, batch_size=50, computed_tokens=model.computed_tokens
-        )
+        return padding_share(LENGTHS, order, batch_size=50, computed_tokens=model.computed_tokens)
 
     assert share(shuffled, None) > 0.4
     assert share(list(sampler), 64) < 0.12

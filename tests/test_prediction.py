@@ -32,7 +32,7 @@ def classifier(trained: Path) -> Classifier:
     return load(trained)
 
 
-@pytest.fixture()
+@pytest.fixture
 def copied(trained: Path, tmp_path: Path) -> Path:
     """A copy of the trained folder that a test may damage."""
     return Path(shutil.copytree(trained, tmp_path / "model"))

@@ -48,7 +48,9 @@ def test_embedded_vocabulary_is_bert_base_uncaseds(tokenizer):
 
 def test_word_pieces_are_those_of_the_plain_bert_tokenizer_once_markup_is_space(tokenizer):
     plain = BertTokenizer.from_pretrained(embedded_bert_folder())
-    assert tokenizer.tokenize(TEXT) == plain.tokenize(TEXT.replace("<br />", " ").replace("<BR>", " "))
+    assert tokenizer.tokenize(TEXT) == plain.tokenize(
+        TEXT.replace("<br />", " ").replace("<BR>", " ")
+    )
 
 
 def test_markup_is_kept_where_the_recipe_asks_for_it():
@@ -98,11 +100,15 @@ def test_tokenized_splits_are_read_back_from_the_cache(tokenizer, tmp_path, monk
     (file,) = (tmp_path / "sentiment-lstm").iterdir()
     written = file.stat().st_mtime_ns
     again = tokenize_reviews(reviews("a film", "another film"), tokenizer)
-    assert again[:] == first[:] == {
-        "input_ids": [[101, 1037, 2143, 102], [101, 2178, 2143, 102]],
-        "length": [4, 4],
-        "labels": [0, 1],
-    }
+    assert (
+        again[:]
+        == first[:]
+        == {
+            "input_ids": [[101, 1037, 2143, 102], [101, 2178, 2143, 102]],
+            "length": [4, 4],
+            "labels": [0, 1],
+        }
+    )
     assert [path.stat().st_mtime_ns for path in file.parent.iterdir()] == [written]
 
 

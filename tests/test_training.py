@@ -18,8 +18,8 @@ from sentiment_lstm import runs
 from sentiment_lstm.errors import DataError, RecipeError, SaveError
 from sentiment_lstm.prediction import load
 from sentiment_lstm.recipes import Recipe, load_recipe, override
-from sentiment_lstm.training import EpochRecord, build_model, train
 from sentiment_lstm.tokens import load_tokenizer
+from sentiment_lstm.training import EpochRecord, build_model, train
 
 # Trains as the tests do, in a process of its own that can be killed.
 TRAIN_SCRIPT = """

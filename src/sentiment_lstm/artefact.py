@@ -54,7 +54,7 @@ _LENGTH_BYTES = 8  # safetensors: a little-endian 64-bit length, that many bytes
 
 
 def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:
-    """Write a folder aside and put it in place of the one that stands there, which survives a failure.
+    """Write a folder aside and put it in place of the old one, which survives any failure.
 
     One rename cannot replace a full folder, so the old one is renamed aside, the new one in, and
     the old one deleted. :func:`existing_folder` knows the state between the two renames.
@@ -122,7 +122,7 @@ def check_replaceable(folder: str | Path) -> None:
 
 
 def existing_folder(folder: str | Path) -> Path:
-    """Give the folder, brought back from its aside name if a save was killed between two renames."""
+    """Give the folder, brought back if a save was killed between its two renames."""
     folder = Path(folder)
     old = _aside(folder, "old")
     if old.is_dir():

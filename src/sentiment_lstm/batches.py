@@ -55,12 +55,11 @@ def collate_ragged(rows: Sequence[dict], *, pad_token_id: int = 0) -> dict[str, 
     """Pad rows of different length, on the right, to the longest of them.
 
     Args:
-        rows: each with `input_ids` and, for training, `labels` and perhaps `ngram_logits`.
+        rows: each with `input_ids` and, for training, `labels`.
         pad_token_id: what stands behind the last token.
 
     Returns:
-        `input_ids` (B, T) int64, `attention_mask` (B, T) int64 and, if given, `labels` (B,) int64
-        and `ngram_logits` (B, C) float32.
+        `input_ids` (B, T) int64, `attention_mask` (B, T) int64 and, if given, `labels` (B,) int64.
     """
     ids = [torch.as_tensor(row["input_ids"], dtype=torch.int64) for row in rows]
     input_ids = pad_sequence(ids, batch_first=True, padding_value=pad_token_id)  # (B, T)
@@ -69,8 +68,6 @@ def collate_ragged(rows: Sequence[dict], *, pad_token_id: int = 0) -> dict[str, 
     batch = {"input_ids": input_ids, "attention_mask": attention_mask}
     if "labels" in rows[0]:
         batch["labels"] = torch.tensor([row["labels"] for row in rows])
-    if "ngram_logits" in rows[0]:
-        batch["ngram_logits"] = torch.tensor([row["ngram_logits"] for row in rows])
     return batch
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "ReliabilityCurve",
     "calibrate",
     "expected_calibration_error",
+    "fit_blend",
     "fit_temperature",
     "log_loss",
     "reliability_curve",
@@ -22,6 +23,7 @@ __all__ = [
 # A validation split that the model separates wholly would ask for a temperature of zero, and one
 # that it knows nothing of for an infinite one.
 _TEMPERATURE_BOUNDS = (0.05, 20.0)
+# Keeps the log loss finite where the true class was given a probability of zero.
 _SMALLEST_PROBABILITY = 1e-15
 
 
@@ -62,8 +64,11 @@ def calibrate(logits: ArrayLike, labels: ArrayLike) -> Calibration:
     Args:
         logits: (N, C), not yet divided by a temperature.
         labels: (N,) class ids.
+
+    Raises:
+        ValueError: there are no reviews, or the labels do not fit the logits.
     """
-    logits, labels = np.asarray(logits, dtype=np.float64), np.asarray(labels)
+    logits, labels = _checked(logits, labels)
     temperature = fit_temperature(logits, labels)
     before, after = softmax(logits), softmax(logits / temperature)
     return Calibration(
@@ -84,22 +89,65 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
         labels: (N,) class ids.
 
     Returns:
-        A temperature from 0.05 to 20; above 1, the model was too sure of itself.
+        A temperature from 0.05 to 20; above 1, the model was too sure of itself. The log loss is
+        never above that of the logits as they are.
+
+    Raises:
+        ValueError: there are no reviews, or the labels do not fit the logits.
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599.
     """
     from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
 
-    logits, labels = np.asarray(logits, dtype=np.float64), np.asarray(labels)
+    logits, labels = _checked(logits, labels)
+    rows = np.arange(len(labels))
+
+    # From the logits, not from probabilities: those round to 0, where the loss has no slope left.
+    def loss(log_temperature: float) -> float:
+        scaled = logits / np.exp(log_temperature)
+        return float(-log_softmax(scaled, axis=1)[rows, labels].mean())
+
+    # The loss is convex in 1/temperature, so it has one valley over the logarithm too, in which a
+    # temperature of 2 is as far from 1 as one of 1/2.
     low, high = np.log(_TEMPERATURE_BOUNDS)
-    # Over its logarithm, a temperature of 2 is as far from 1 as one of 1/2.
-    found = minimize_scalar(
-        lambda value: log_loss(softmax(logits / np.exp(value)), labels),
-        bounds=(low, high),
-        method="bounded",
-        options={"xatol": 1e-6},
+    found = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-6})
+    # The search never quite reaches a bound, and a flat loss would let it end anywhere.
+    candidates = sorted([0.0, float(found.x), float(low), float(high)], key=abs)
+    return float(np.exp(min(candidates, key=loss)))
+
+
+def fit_blend(logits: ArrayLike, others: ArrayLike, labels: ArrayLike) -> float:
+    """Find how much of a second classifier to add to a first one so that their sum loses least.
+
+    Each is brought to its own temperature first; the sum is judged at the temperature that is best
+    for it.
+
+    Args:
+        logits: (N, C) of the first.
+        others: (N, C) of the second.
+        labels: (N,) class ids.
+
+    Returns:
+        A factor for `others`, 0 or more, so that the sum is ``logits + factor * others``.
+
+    Raises:
+        ValueError: there are no reviews, or the labels do not fit the logits.
+    """
+    from scipy.optimize import minimize_scalar
+
+    logits, labels = _checked(logits, labels)
+    others, _ = _checked(others, labels)
+    ratio = fit_temperature(logits, labels) / fit_temperature(others, labels)
+
+    def loss(share: float) -> float:
+        mixed = (1 - share) * logits + share * ratio * others
+        return log_loss(softmax(mixed / fit_temperature(mixed, labels)), labels)
+
+    share = float(
+        minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded", options={"xatol": 1e-3}).x
     )
-    return float(np.exp(found.x))
+    return ratio * share / (1 - share)
 
 
 def softmax(logits: ArrayLike) -> NDArray[np.float64]:
@@ -114,11 +162,16 @@ def softmax(logits: ArrayLike) -> NDArray[np.float64]:
 def log_loss(probabilities: ArrayLike, labels: ArrayLike) -> float:
     """Mean negative log-probability of the true class, in nats.
 
+    A probability below 1e-15 counts as 1e-15.
+
     Args:
         probabilities: (N, C).
         labels: (N,) class ids.
+
+    Raises:
+        ValueError: there are no reviews, or the labels do not fit the probabilities.
     """
-    probabilities, labels = np.asarray(probabilities), np.asarray(labels)
+    probabilities, labels = _checked(probabilities, labels)
     of_truth = probabilities[np.arange(len(labels)), labels]
     return float(-np.log(np.maximum(of_truth, _SMALLEST_PROBABILITY)).mean())
 
@@ -136,12 +189,15 @@ def expected_calibration_error(
     Returns:
         From 0 (a confidence of 80 % is right in 80 % of the cases) to 1.
 
+    Raises:
+        ValueError: there are no reviews, or the labels do not fit the probabilities.
+
     Source: Naeini et al. 2015; Guo et al. 2017, arXiv 1706.04599, with 15 bins.
     """
     curve = reliability_curve(probabilities, labels, bins=bins)
     filled = curve.count > 0
     distance = np.abs(curve.confidence[filled] - curve.accuracy[filled])
-    return float((curve.count[filled] * distance).sum() / max(curve.count.sum(), 1))
+    return float(np.average(distance, weights=curve.count[filled]))
 
 
 def reliability_curve(
@@ -152,9 +208,12 @@ def reliability_curve(
     Args:
         probabilities: (N, C).
         labels: (N,) class ids.
-        bins: of equal width from 0 to 1.
+        bins: of equal width from 0 to 1; each holds its upper edge.
+
+    Raises:
+        ValueError: there are no reviews, or the labels do not fit the probabilities.
     """
-    probabilities, labels = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
+    probabilities, labels = _checked(probabilities, labels)
     confidence = probabilities.max(axis=1)
     right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
     edges = np.linspace(0.0, 1.0, bins + 1)
@@ -167,3 +226,21 @@ def reliability_curve(
             accuracy=np.bincount(place, right, bins) / count,
             count=count,
         )
+
+
+def _checked(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Give scores (N, C) and labels (N,) as arrays that fit each other."""
+    scores, labels = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=np.int64)
+    if scores.ndim != 2 or labels.shape != scores.shape[:1]:
+        raise ValueError(
+            f"Expected scores (N, C) and labels (N,), got shapes {scores.shape} and {labels.shape}."
+        )
+    if not len(labels):
+        raise ValueError("There are no reviews to measure: the scores have no row.")
+    strange = labels[(labels < 0) | (labels >= scores.shape[1])]
+    if len(strange):
+        raise ValueError(
+            f"A label is {strange[0]}; the scores are of {scores.shape[1]} classes, so labels run "
+            f"from 0 to {scores.shape[1] - 1}."
+        )
+    return scores, labels

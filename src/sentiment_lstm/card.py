@@ -1,4 +1,4 @@
-"""The model card: what a model is, how it was trained and what was measured, as the hub shows it."""
+"""The model card: what a model is, how it was trained, what was measured; in the hub's form."""
 
 from __future__ import annotations
 
@@ -58,10 +58,12 @@ def model_card(
         model_name=name,
         eval_results=results or None,
     )
-    template = (resources.files("sentiment_lstm") / "templates" / "card.md.jinja").read_text("utf-8")
+    template = (resources.files("sentiment_lstm") / "templates" / "card.md.jinja").read_text(
+        "utf-8"
+    )
     settings = {key: recipe.to_dict()[key] for key in ("tokens", "model", "training")}
     # Markdown, not HTML: escaping would put entities into the card.
-    environment = Environment(trim_blocks=False, undefined=StrictUndefined, autoescape=False)  # noqa: S701
+    environment = Environment(trim_blocks=False, undefined=StrictUndefined, autoescape=False)
     return (
         environment.from_string(template).render(
             card_data=data.to_yaml().strip(),

@@ -64,7 +64,7 @@ def pretrained_embeddings(
 def _word_vectors(path: Path) -> NDArray[np.float32]:
     try:
         with safe_open(path, framework="numpy") as weights:
-            name = next((key for key in weights.keys() if key.endswith(_TABLE)), None)  # noqa: SIM118
+            name = next((key for key in weights.keys() if key.endswith(_TABLE)), None)
             if name is not None:
                 return weights.get_tensor(name).astype(np.float32)
     except (OSError, SafetensorError) as error:

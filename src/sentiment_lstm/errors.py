@@ -46,6 +46,6 @@ class SaveError(SentimentError, OSError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Name the known word closest to a mistyped one: ``" Did you mean 'hidden_size'?"`` or ``""``."""
+    """Name the known word closest to a mistyped one, as a sentence with a space before it."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" Did you mean {close[0]!r}?" if close else ""

@@ -206,7 +206,10 @@ def score_predictions(
     precision, recall, f1, support = (
         np.asarray(values)
         for values in precision_recall_fscore_support(
-            labels, predicted, labels=class_ids, zero_division=0.0
+            labels,
+            predicted,
+            labels=class_ids,
+            zero_division=0.0,  # type: ignore[arg-type]
         )
     )
     present = support > 0
@@ -258,9 +261,7 @@ def wilson_interval(right: int, total: int) -> tuple[float, float]:
     """
     share, z2 = right / total, _Z_95**2
     center = (share + z2 / (2 * total)) / (1 + z2 / total)
-    half = (_Z_95 / (1 + z2 / total)) * math.sqrt(
-        share * (1 - share) / total + z2 / (4 * total**2)
-    )
+    half = (_Z_95 / (1 + z2 / total)) * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2))
     return max(0.0, center - half), min(1.0, center + half)
 
 
@@ -317,14 +318,14 @@ def _mistakes(
 ) -> list[Mistake]:
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != labels)
-    wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:worst]
+    order = np.argsort(-confidence[wrong], kind="stable")[:worst]
     return [
         Mistake(
-            index=int(place if positions is None else positions[place]),
+            index=place if positions is None else positions[place],
             text="" if texts is None else texts[place],
             label=label_names[labels[place]],
             predicted=label_names[predicted[place]],
             confidence=float(confidence[place]),
         )
-        for place in wrong
+        for place in map(int, wrong[order])
     ]

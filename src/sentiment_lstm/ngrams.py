@@ -5,22 +5,49 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
 
 from sentiment_lstm.batches import collate_ragged, token_budget_batches
-from sentiment_lstm.model.ngram_channel import hash_ngrams
+from sentiment_lstm.model.ngram_channel import NgramChannel, hash_ngrams
 
-__all__ = ["fit_ngram_table", "ngram_presence", "out_of_fold_scores"]
+__all__ = ["fit_ngram_channel", "fit_ngram_table", "ngram_logits", "ngram_presence"]
 
 _BATCH_TOKENS = 65_536
 # An n-gram that stands in one review only says something about that review alone.
 _MIN_REVIEWS = 2
 _SMOOTHING = 1.0
 _STRENGTH = 1.0  # the inverse of the regularization
-_FOLDS = 5
+
+
+def fit_ngram_channel(
+    channel: NgramChannel, input_ids: Sequence[Sequence[int]], labels: NDArray[np.int64]
+) -> None:
+    """Fit the channel's table to tokenized reviews and put it in place.
+
+    Args:
+        channel: of the model.
+        input_ids: N tokenized reviews.
+        labels: (N,) class ids.
+    """
+    presence = ngram_presence(input_ids, orders=channel.orders, buckets=channel.buckets)
+    weight, bias = fit_ngram_table(presence, labels, num_labels=channel.num_labels)
+    channel.weight.data.copy_(torch.from_numpy(weight))
+    channel.bias.data.copy_(torch.from_numpy(bias))
+
+
+def ngram_logits(channel: NgramChannel, input_ids: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+    """Score tokenized reviews by the channel alone: (N, C) float64."""
+    logits = np.zeros((len(input_ids), channel.num_labels))
+    lengths = [len(ids) for ids in input_ids]
+    for batch in token_budget_batches(lengths, budget_tokens=_BATCH_TOKENS):
+        tensors = collate_ragged([{"input_ids": input_ids[row]} for row in batch])
+        with torch.inference_mode():
+            scores = channel(tensors["input_ids"], tensors["attention_mask"].bool())
+        logits[batch] = scores.numpy()
+    return logits
 
 
 def ngram_presence(
@@ -79,31 +106,6 @@ def fit_ngram_table(
         weights.append(linear.coef_[0] * ratio)
         biases.append(linear.intercept_[0])
     return np.stack(weights, axis=1).astype(np.float32), np.array(biases, dtype=np.float32)
-
-
-def out_of_fold_scores(
-    presence: csr_matrix, labels: NDArray[np.int64], *, num_labels: int, seed: int
-) -> NDArray[np.float32]:
-    """Score every review by a table that was fitted without it.
-
-    Args:
-        presence: (N, buckets), from :func:`ngram_presence`.
-        labels: (N,) int64.
-        num_labels: C.
-        seed: of the folds.
-
-    Returns:
-        (N, K) float32; K is 1 for two classes, else C. Zeros where a class has a single review.
-    """
-    scores = np.zeros((len(labels), 1 if num_labels == 2 else num_labels), dtype=np.float32)
-    rarest = int(np.bincount(labels, minlength=num_labels).min())
-    if rarest < 2:
-        return scores  # a class would be missing from a fold; nothing can be said of the n-grams
-    folds = StratifiedKFold(min(_FOLDS, rarest), shuffle=True, random_state=seed)
-    for fitted, held_out in folds.split(labels, labels):
-        weight, bias = fit_ngram_table(presence[fitted], labels[fitted], num_labels=num_labels)
-        scores[held_out] = presence[held_out] @ weight + bias
-    return scores
 
 
 def _log_count_ratio(presence: csr_matrix, inside: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -55,9 +55,10 @@ def load(folder: str | Path) -> Classifier:
     artefact.verify(folder)
     try:
         with quiet_libraries():
-            model, info = SentimentModel.from_pretrained(
+            loaded: Any = SentimentModel.from_pretrained(
                 folder, local_files_only=True, output_loading_info=True
             )
+            model, info = loaded
     except (RuntimeError, ValueError, TypeError, OSError) as error:
         detail = " ".join(str(error).split())
         raise ModelError(
@@ -104,7 +105,7 @@ class Classifier:
     @property
     def labels(self) -> list[str]:
         """The label names; a position is a class id."""
-        names = self.model.config.id2label
+        names: Any = self.model.config.id2label
         return [names[class_id] for class_id in range(len(names))]
 
     @property
@@ -178,7 +179,7 @@ class Classifier:
         self, texts: Sequence[str], on_progress: Callable[[int], None] | None
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Logits (N, C) float64 and whole lengths in tokens (N,) int64, in the order given."""
-        logits = np.zeros((len(texts), self.model.config.num_labels))
+        logits = np.zeros((len(texts), self.model.num_labels))
         lengths = np.zeros(len(texts), dtype=np.int64)
         for start in range(0, len(texts), _CHUNK_TEXTS):
             chunk = texts[start : start + _CHUNK_TEXTS]
@@ -190,7 +191,7 @@ class Classifier:
             sizes = [len(ids) for ids in input_ids]
             for batch in token_budget_batches(sizes, budget_tokens=_BATCH_TOKENS):
                 rows = [{"input_ids": input_ids[position]} for position in batch]
-                tensors = collate_ragged(rows, pad_token_id=self.tokenizer.pad_token_id)
+                tensors = collate_ragged(rows, pad_token_id=self.model.config.pad_token_id or 0)
                 with torch.inference_mode():
                     scores = self.model(**tensors).logits
                 logits[start + batch] = scores.double().numpy()

@@ -81,8 +81,8 @@ def open_folder(output: Path, run: dict[str, Any], *, resume: bool, restart: boo
     if (work / _RUN).is_file() and newest_checkpoint(work) is not None:
         if not resume:
             raise SaveError(
-                f"{work}: holds an unfinished training. Go on with it by --resume, or throw it away "
-                "by --restart."
+                f"{work}: holds an unfinished training. Go on with it by --resume, or throw it "
+                "away by --restart."
             )
         _compare(artefact.read_json(work / _RUN), run, work)
         return work

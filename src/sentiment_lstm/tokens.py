@@ -11,6 +11,7 @@ from pathlib import Path
 
 import datasets
 import numpy as np
+from datasets import config
 from numpy.typing import NDArray
 from tokenizers import Regex, normalizers
 from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerFast
@@ -123,7 +124,7 @@ def tokenize_texts(
     *,
     max_length_tokens: int | None = None,
 ) -> list[list[int]]:
-    """Turn texts into word-piece ids between [CLS] and [SEP], cut at the maximum if there is one."""
+    """Turn texts into word-piece ids between [CLS] and [SEP], cut at the maximum if any."""
     if not texts:
         return []
     encoded = tokenizer(
@@ -180,9 +181,7 @@ def tokenize_reviews(
         raise DataError("There is no review to tokenize. Choose a split that holds some.")
 
     def tokenize(batch: dict[str, list]) -> dict[str, list]:
-        input_ids = tokenize_texts(
-            tokenizer, batch["text"], max_length_tokens=max_length_tokens
-        )
+        input_ids = tokenize_texts(tokenizer, batch["text"], max_length_tokens=max_length_tokens)
         return {
             "input_ids": input_ids,
             "length": [len(ids) for ids in input_ids],
@@ -194,7 +193,7 @@ def tokenize_reviews(
             [fingerprint(reviews), tokenizer.backend_tokenizer.to_str(), str(max_length_tokens)]
         ).encode()
     ).hexdigest()[:32]
-    folder = Path(os.fspath(datasets.config.HF_DATASETS_CACHE)) / "sentiment-lstm"
+    folder = Path(os.fspath(config.HF_DATASETS_CACHE)) / "sentiment-lstm"
     folder.mkdir(parents=True, exist_ok=True)
     return reviews.map(
         tokenize,

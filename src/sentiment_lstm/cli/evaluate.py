@@ -34,7 +34,9 @@ def evaluate(
         float, typer.Option(help="Share held out for testing where the source has no split.")
     ] = 0.2,
     seed: Annotated[int, typer.Option(help="Of that share, as it was in training.")] = 0,
-    limit: Annotated[int | None, typer.Option(help="Only this many reviews, drawn at random.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Only this many reviews, drawn at random.")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the figures as JSON, and nothing else.")
     ] = False,
@@ -61,7 +63,7 @@ def evaluate(
         )
         if split not in splits:
             raise DataError(
-                f"{source}: has no split {split!r}, only {', '.join(splits)}. Choose by --split."
+                f"{source}: has no split {split!r}, only {', '.join(map(str, splits))}. Choose by --split."
             )
         reviews = splits[split]
         if limit is not None and limit < len(reviews):

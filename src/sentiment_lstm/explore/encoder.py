@@ -194,9 +194,7 @@ def embed_texts(
     return vectors, lengths
 
 
-def _not_loaded(
-    source: str | Path, error: Exception, remote: bool, reachable: bool
-) -> ModelError:
+def _not_loaded(source: str | Path, error: Exception, remote: bool, reachable: bool) -> ModelError:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     if not remote:
         return ModelError(

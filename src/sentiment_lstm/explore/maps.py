@@ -182,7 +182,9 @@ def explore_tokens(
         pull = pulls.get(pieces[0])
         start, end = span
         points.append(
-            TokenPoint(label=label or text[start:end], start=start, end=end, position=position, pull=pull)
+            TokenPoint(
+                label=label or text[start:end], start=start, end=end, position=position, pull=pull
+            )
         )
     vectors = np.stack([states.states[list(pieces)].mean(axis=0) for _, pieces, _ in groups])
     return TokenMap(

@@ -32,7 +32,8 @@ class SentimentConfig(PreTrainedConfig):
         ngram_buckets: rows of the hashed n-gram table whose weights are added to the logits; 0
             leaves the channel out.
         ngram_orders: lengths of the n-grams, in word pieces.
-        ngram_scale: what the channel's scores are multiplied by before they are added.
+        ngram_scale: what the channel's scores are multiplied by before they are added; 0 leaves
+            them out, as in the training of the LSTM.
         temperature: what the logits are divided by, so that their softmax is a calibrated
             confidence (Guo et al. 2017, arXiv 1706.04599). 1 while training.
 
@@ -57,7 +58,7 @@ class SentimentConfig(PreTrainedConfig):
     mask_padding: bool = True
     ngram_buckets: int = 0
     ngram_orders: list[int] | tuple[int, ...] = (1, 2, 3)
-    ngram_scale: float = 1.0
+    ngram_scale: float = 0.0
     temperature: float = 1.0
     pad_token_id: int | None = 0
 
@@ -74,12 +75,15 @@ class SentimentConfig(PreTrainedConfig):
             "hidden_dropout",
             "classifier_dropout",
         ):
-            _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "from 0 up to below 1")
+            _require(
+                0 <= getattr(self, name) < 1, name, getattr(self, name), "from 0 up to below 1"
+            )
         for name in ("segment_length", "fixed_length"):
             value = getattr(self, name)
             _require(value is None or value >= 1, name, value, "None or at least 1")
         _require(self.pooling in POOLINGS, "pooling", self.pooling, f"one of {', '.join(POOLINGS)}")
         _require(self.temperature > 0, "temperature", self.temperature, "above 0")
+        _require(self.ngram_scale >= 0, "ngram_scale", self.ngram_scale, "0 or more")
         _require(self.ngram_buckets >= 0, "ngram_buckets", self.ngram_buckets, "0 or more")
         _require(
             all(order >= 1 for order in self.ngram_orders),

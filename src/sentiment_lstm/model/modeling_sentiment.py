@@ -6,6 +6,8 @@ batch that hold text, E embedding, H hidden, D directions, C classes.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -34,7 +36,7 @@ class SentimentModel(PreTrainedModel):
 
     def __init__(self, config: SentimentConfig) -> None:
         super().__init__(config)
-        self.num_labels = config.num_labels
+        self.num_labels = int(config.num_labels or 2)
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
         self.embedding_dropout = nn.Dropout(config.embedding_dropout)
         self.encoder = SegmentLSTM(
@@ -49,9 +51,9 @@ class SentimentModel(PreTrainedModel):
         )
         self.dropout = nn.Dropout(config.classifier_dropout)
         pooled_size = self.encoder.output_size * (2 if config.pooling == "mean_max" else 1)
-        self.classifier = nn.Linear(pooled_size, config.num_labels)
+        self.classifier = nn.Linear(pooled_size, self.num_labels)
         self.ngrams = (
-            NgramChannel(config.ngram_buckets, config.ngram_orders, config.num_labels)
+            NgramChannel(config.ngram_buckets, list(config.ngram_orders), self.num_labels)
             if config.ngram_buckets
             else None
         )
@@ -61,9 +63,9 @@ class SentimentModel(PreTrainedModel):
         """Give the token embedding, as `transformers` asks of every model."""
         return self.embedding
 
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
+    def set_input_embeddings(self, value: nn.Module) -> None:
         """Put another token embedding in its place."""
-        self.embedding = value
+        self.embedding = cast(nn.Embedding, value)
 
     @can_return_tuple
     def forward(
@@ -72,7 +74,6 @@ class SentimentModel(PreTrainedModel):
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
         token_type_ids: Tensor | None = None,
-        ngram_logits: Tensor | None = None,
     ) -> SequenceClassifierOutput:
         """Score a batch of tokenized reviews.
 
@@ -82,13 +83,10 @@ class SentimentModel(PreTrainedModel):
                 Padding stands on the right.
             labels: (B,) int64; with them the cross-entropy is returned as well.
             token_type_ids: ignored; BERT's tokenizers hand them over.
-            ngram_logits: (B, C) scores that stand in for the n-gram channel's own in training:
-                those of a table fitted without the review, which alone show how far to trust it.
 
         Returns:
-            `logits` (B, C) float32, divided by `config.temperature`, and `loss` where labels are:
-            the cross-entropy, and in training beside n-grams that of the LSTM alone on top, so that
-            it neither leans on them nor learns them again.
+            `logits` (B, C) float32, divided by `config.temperature`, and `loss`, their
+            cross-entropy, where labels are.
 
         Raises:
             ValueError: a review has no token, or padding stands before one.
@@ -96,18 +94,11 @@ class SentimentModel(PreTrainedModel):
         del token_type_ids
         input_ids, text_mask = self._frame(input_ids, attention_mask)
         states, mask = self.encode(input_ids, text_mask)
-        lstm_logits = self.classifier(self.dropout(self.pool(states, mask)))  # (B, C)
-        logits = lstm_logits
-        if self.ngrams is not None:
-            if ngram_logits is None:
-                ngram_logits = self.config.ngram_scale * self.ngrams(input_ids, text_mask)
-            logits = logits + ngram_logits
-        logits = logits / self.config.temperature  # (B, C)
-        loss = None
-        if labels is not None:
-            loss = functional.cross_entropy(logits, labels)
-            if self.training and self.ngrams is not None:
-                loss = loss + functional.cross_entropy(lstm_logits, labels)
+        logits = self.classifier(self.dropout(self.pool(states, mask)))  # (B, C)
+        if self.ngrams is not None and self.config.ngram_scale > 0:
+            logits = logits + self.config.ngram_scale * self.ngrams(input_ids, text_mask)
+        logits = logits / self.config.temperature
+        loss = None if labels is None else functional.cross_entropy(logits, labels)
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
     def encode(self, input_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,6 +156,7 @@ class SentimentModel(PreTrainedModel):
             return max_over_tokens(states, mask)
         if pooling == "mean_max":
             return torch.cat([mean_over_tokens(states, mask), max_over_tokens(states, mask)], dim=1)
+        assert self.attention is not None
         scores = self.attention(states).squeeze(2)  # (B, N)
         weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=1)
         return torch.einsum("bn,bnh->bh", weights, states)
@@ -188,7 +180,9 @@ class SentimentModel(PreTrainedModel):
             ends = (mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)).amax(1)
             if (ends != lengths).any():
                 row = int((ends != lengths).nonzero()[0])
-                raise ValueError(f"Review {row} of the batch has padding before a token; pad right.")
+                raise ValueError(
+                    f"Review {row} of the batch has padding before a token; pad right."
+                )
         return input_ids, mask
 
     def _embed(self, input_ids: Tensor) -> Tensor:

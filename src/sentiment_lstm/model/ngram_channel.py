@@ -19,14 +19,15 @@ class NgramChannel(nn.Module):
     """Sum the weights of the n-grams that stand in a review, each n-gram once.
 
     A linear classifier over n-grams (Wang & Manning 2012, "Baselines and Bigrams") in a table small
-    enough to travel with the LSTM. The table is fitted by a linear solver before the LSTM is
-    trained; no gradient reaches it. Two classes share one column, the log-odds of the second.
+    enough to travel with the LSTM. The table is fitted by a linear solver, on its own: no gradient
+    reaches it. Two classes share one column, the log-odds of the second.
     """
 
     def __init__(self, buckets: int, orders: list[int], num_labels: int) -> None:
         super().__init__()
         self.buckets = buckets
         self.orders = orders
+        self.num_labels = num_labels
         columns = 1 if num_labels == 2 else num_labels
         self.weight = nn.Parameter(torch.zeros(buckets, columns), requires_grad=False)
         self.bias = nn.Parameter(torch.zeros(columns), requires_grad=False)

@@ -30,7 +30,9 @@ class SegmentLSTM(nn.Module):
         super().__init__()
         self.output_size = hidden_size * (2 if bidirectional else 1)
         sizes = [input_size] + [self.output_size] * (num_layers - 1)
-        self.forwards = nn.ModuleList(nn.LSTM(size, hidden_size, batch_first=True) for size in sizes)
+        self.forwards = nn.ModuleList(
+            nn.LSTM(size, hidden_size, batch_first=True) for size in sizes
+        )
         self.backwards = nn.ModuleList(
             nn.LSTM(size, hidden_size, batch_first=True) for size in sizes if bidirectional
         )

@@ -121,6 +121,11 @@ class Recipe:
                 "tokens.fixed_length and model.ngram_buckets contradict each other: the n-gram "
                 "channel reads whole reviews. Set one of them to false or 0."
             )
+        if self.model.ngram_buckets and not self.training.validation_size:
+            raise RecipeError(
+                "model.ngram_buckets needs a validation split to weigh the n-grams on, but "
+                "training.validation_size is 0. Set one of them to another value."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain nested values, as a TOML or JSON file holds them."""
@@ -194,9 +199,7 @@ def recipe_from_dict(values: Mapping[str, Any]) -> Recipe:
             )
     if "summary" not in values:
         raise RecipeError("The recipe lacks a summary, one line that says what it is.")
-    sections = {
-        name: _section(name, cls, values.get(name, {})) for name, cls in _SECTIONS.items()
-    }
+    sections = {name: _section(name, cls, values.get(name, {})) for name, cls in _SECTIONS.items()}
     return Recipe(name=str(values["name"]), summary=str(values["summary"]), **sections)
 
 
@@ -224,7 +227,7 @@ def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
 def _section(name: str, cls: type, values: object) -> Any:  # noqa: ANN401 - one of _SECTIONS
     if not isinstance(values, Mapping):
         raise RecipeError(f"{name} is {values!r}; expected a section [{name}] with settings in it.")
-    kinds = {field_.name: field_.type for field_ in dataclasses.fields(cls)}
+    kinds = {field_.name: str(field_.type) for field_ in dataclasses.fields(cls)}
     checked = {}
     for key, value in values.items():
         if key not in kinds:

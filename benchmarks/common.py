@@ -1,0 +1,231 @@
+"""What the benchmarks share: the machine, the reviews, rivals in turn, results on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import datasets
+import psutil
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from sentiment_lstm.data import load_reviews
+from sentiment_lstm.errors import DataError, SaveError, SentimentError
+
+__all__ = [
+    "DEFAULT_SOURCE",
+    "RESULTS",
+    "WORK",
+    "Timing",
+    "compare",
+    "differences",
+    "load_binary_reviews",
+    "machine_facts",
+    "machine_line",
+    "markdown_table",
+    "package_versions",
+    "read_json",
+    "run_script",
+    "sample",
+    "usable_cores",
+    "write_json",
+    "write_text",
+]
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+WORK = ROOT / "benchmarks" / "work"  # ignored by git
+DEFAULT_SOURCE = "../shared/imdb"  # relative to the repository root
+
+
+class Timing(NamedTuple):
+    """How long a rival took."""
+
+    seconds: list[float]  # every round but the first
+    ratio: float  # median seconds over those of the first rival
+
+
+def compare(rivals: Mapping[str, Callable[[], None]], rounds: int = 7) -> dict[str, Timing]:
+    """Time rivals in turn, after one warm-up each, so that all meet the same moods of the machine.
+
+    Args:
+        rivals: what to call, by name; the first one is the measure of the others.
+        rounds: timed calls of each.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in rivals}
+    for round_ in range(rounds + 1):
+        for name, run in rivals.items():
+            start = time.perf_counter()
+            run()
+            if round_ > 0:  # round 0 warms caches and thread pools
+                seconds[name].append(time.perf_counter() - start)
+    base = median(seconds[next(iter(rivals))])
+    return {name: Timing(values, median(values) / base) for name, values in seconds.items()}
+
+
+def machine_facts() -> dict[str, Any]:
+    """What a timing depends on: processor, the cores this process may use, memory, system."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": usable_cores(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def machine_line(machine: Mapping[str, Any], threads: int) -> str:
+    """Say in one line where something was measured."""
+    return (
+        f"{machine['cpu']}, {_counted(machine['cores'], 'core')}, {machine['memory_gib']} GiB of "
+        f"memory, {machine['system']}, {_counted(threads, 'thread')}"
+    )
+
+
+def usable_cores() -> int:
+    """Count the cores that this process may use, which a container can make fewer."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def package_versions(*names: str) -> dict[str, str]:
+    """Python's version, and that of every package named which is installed."""
+    versions = {"python": platform.python_version()}
+    for name in names:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def load_binary_reviews(source: str) -> datasets.DatasetDict:
+    """Load the splits `train` and `test` of a source, the default one from any folder.
+
+    Raises:
+        DataError: the source cannot be read, lacks a split, or has more or fewer than two classes.
+    """
+    # Relative, so that messages and results hold no path of this machine.
+    place = os.path.relpath(ROOT / source) if source == DEFAULT_SOURCE else source
+    if source == DEFAULT_SOURCE and not Path(place).is_dir():
+        raise DataError(
+            f"{source}: there is no such folder beside the repository. Name another copy of the "
+            "official IMDB splits by --source: a folder, or imdb for the hub's."
+        )
+    reviews = load_reviews(place)
+    missing = {"train", "test"} - reviews.keys()
+    names = reviews["train"].features["label"].names if not missing else []
+    if missing or len(names) != 2:
+        found = f"no split {' or '.join(sorted(missing))}" if missing else f"{len(names)} classes"
+        raise DataError(
+            f"{source}: has {found}; the benchmarks need the splits train and test, of two "
+            "classes. Name another source by --source."
+        )
+    return datasets.DatasetDict({name: reviews[name] for name in ("train", "test")})
+
+
+def sample(reviews: datasets.Dataset, size: int | None, *, seed: int) -> datasets.Dataset:
+    """Draw reviews at random, as many of each class as its share; None or too many takes all."""
+    if size is None or size >= len(reviews):
+        return reviews
+    return reviews.train_test_split(train_size=size, stratify_by_column="label", seed=seed)["train"]
+
+
+def markdown_table(head: list[str], rows: list[list[str]]) -> str:
+    """Lay a table out in Markdown: the first column to the left, the others to the right."""
+    lines = [head, ["---"] + ["--:"] * (len(head) - 1), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """List the entries in which two nested mappings differ, as ``machine.cores was 2, is 4``."""
+    changed = []
+    for key in sorted(before.keys() | now.keys()):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            changed += [f"{key}.{line}" for line in differences(old, new)]
+        elif old != new:
+            changed.append(f"{key} was {old}, is {new}")
+    return changed
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read results, or None where there are none yet.
+
+    Raises:
+        DataError: the file holds something else.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        values = error
+    if not isinstance(values, dict):
+        raise DataError(f"{path}: holds no results of a benchmark. Delete it, and measure again.")
+    return values
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write results for programs.
+
+    Raises:
+        SaveError: the file cannot be written; what stood there before is untouched.
+    """
+    write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file beside its place and rename it in, so that nothing half-written stays.
+
+    Raises:
+        SaveError: the file cannot be written; what stood there before is untouched.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            aside.write_text(text, encoding="utf-8")
+            os.replace(aside, path)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as error:
+        raise SaveError(
+            f"{path}: cannot be written ({error.strerror}). Choose another folder."
+        ) from error
+
+
+def run_script(command: Callable[..., None]) -> None:
+    """Run a script's command; a user's mistake ends with one sentence and exit status 2."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(command)
+    try:
+        app()
+    except SentimentError as error:
+        message = f"[bold red]Error:[/] {escape(str(error))}"
+        Console(stderr=True).print(message, highlight=False, soft_wrap=True)
+        sys.exit(2)
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
