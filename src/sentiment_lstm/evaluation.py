@@ -323,8 +323,8 @@ def _mistakes(
         Mistake(
             index=place if positions is None else positions[place],
             text="" if texts is None else texts[place],
-            label=label_names[labels[place]],
-            predicted=label_names[predicted[place]],
+            label=label_names[int(labels[place])],
+            predicted=label_names[int(predicted[place])],
             confidence=float(confidence[place]),
         )
         for place in map(int, wrong[order])

@@ -1,0 +1,273 @@
+"""The classifiers that an LSTM has to beat: linear models over n-grams, and fastText.
+
+Each has one hyper-parameter, which is chosen on reviews held out of the training split; all other
+settings are those of the paper named. The test split chooses nothing.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from sentiment_lstm.text import MARKUP_PATTERN
+
+__all__ = ["Baseline", "FastTextBigrams", "NbNgrams", "TfidfNgrams", "clean"]
+
+_MARKUP = re.compile(MARKUP_PATTERN)
+_TOKEN_PATTERN = r"\w+(?:'\w+)?|[^\w\s]"  # words, and each punctuation mark by itself
+_TOKEN = re.compile(_TOKEN_PATTERN)
+
+
+class Baseline(ABC):
+    """A classifier of two classes with one hyper-parameter to choose."""
+
+    name: str
+    title: str
+    source: str
+    parameter: str
+    candidates: tuple[float, ...]
+
+    @property
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """What decides the result beside the reviews and the seed."""
+
+    @abstractmethod
+    def accuracies(
+        self,
+        texts: Sequence[str],
+        labels: NDArray[np.int64],
+        held_out_texts: Sequence[str],
+        held_out_labels: NDArray[np.int64],
+        *,
+        seed: int,
+    ) -> dict[float, float]:
+        """Fit with every candidate and give each one's accuracy on the reviews held out."""
+
+    @abstractmethod
+    def fit(
+        self, texts: Sequence[str], labels: NDArray[np.int64], *, value: float, seed: int
+    ) -> None:
+        """Fit with the chosen value of the hyper-parameter."""
+
+    @abstractmethod
+    def predict(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Give a class id, 0 or 1, for every text."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write all that predicting needs."""
+
+
+class _LinearNgrams(Baseline):
+    """Logistic regression over word n-grams, its features perhaps weighted by a ratio."""
+
+    parameter = "C"
+    longest: int
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {
+            "ngrams": f"1 to {self.longest} words",
+            "tokens": _TOKEN_PATTERN,
+            "solver": "liblinear",
+            f"{self.parameter} tried": list(self.candidates),
+        }
+
+    def accuracies(
+        self,
+        texts: Sequence[str],
+        labels: NDArray[np.int64],
+        held_out_texts: Sequence[str],
+        held_out_labels: NDArray[np.int64],
+        *,
+        seed: int,
+    ) -> dict[float, float]:
+        vectorizer = self._vectorizer()
+        features = vectorizer.fit_transform(texts)
+        ratio = self._ratio(features, labels)
+        features = _scaled(features, ratio)
+        held_out = _scaled(vectorizer.transform(held_out_texts), ratio)
+        return {
+            value: float(
+                (_regression(features, labels, value, seed).predict(held_out) == held_out_labels)
+                .astype(float)
+                .mean()
+            )
+            for value in self.candidates
+        }
+
+    def fit(
+        self, texts: Sequence[str], labels: NDArray[np.int64], *, value: float, seed: int
+    ) -> None:
+        self._vectors = self._vectorizer()
+        features = self._vectors.fit_transform(texts)
+        ratio = self._ratio(features, labels)
+        regression = _regression(_scaled(features, ratio), labels, value, seed)
+        # Weighting the features or their weights comes to the same.
+        self._weights = regression.coef_[0] * (1.0 if ratio is None else ratio)  # (F,)
+        self._bias = float(regression.intercept_[0])
+
+    def predict(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        scores = self._vectors.transform(texts) @ self._weights + self._bias
+        return (scores > 0).astype(np.int64)
+
+    def save(self, folder: Path) -> None:
+        joblib.dump((self._vectors, self._weights, self._bias), folder / "model.joblib")
+
+    @abstractmethod
+    def _vectorizer(self) -> CountVectorizer: ...
+
+    def _ratio(self, features: csr_matrix, labels: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        """Weights of the features (F,), or None for ones."""
+        del features, labels
+        return None
+
+
+class TfidfNgrams(_LinearNgrams):
+    """TF-IDF of uni- and bigrams with logistic regression, as scikit-learn has them."""
+
+    name = "tfidf"
+    title = "TF-IDF 1–2-grams + logistic regression"
+    source = "scikit-learn's TfidfVectorizer, with sublinear term frequencies"
+    candidates = (1.0, 3.0, 10.0, 30.0, 100.0)
+    longest = 2
+
+    def _vectorizer(self) -> CountVectorizer:
+        return TfidfVectorizer(
+            preprocessor=clean,
+            token_pattern=_TOKEN_PATTERN,
+            ngram_range=(1, self.longest),
+            sublinear_tf=True,
+        )
+
+
+class NbNgrams(_LinearNgrams):
+    """Uni- to trigrams weighted by their naive-Bayes log-count ratio, with logistic regression.
+
+    Source: Wang & Manning 2012, "Baselines and Bigrams: Simple, Good Sentiment and Topic
+    Classification"; trigrams and logistic regression after Mesnil et al. 2015 (arXiv 1412.5335).
+    """
+
+    name = "nb-ngrams"
+    title = "NB-weighted 1–3-grams + logistic regression"
+    source = "Wang & Manning 2012, with the trigrams and regression of Mesnil et al. 2015"
+    candidates = (0.1, 0.3, 1.0, 3.0, 10.0)
+    longest = 3
+
+    def _vectorizer(self) -> CountVectorizer:
+        return CountVectorizer(
+            preprocessor=clean,
+            token_pattern=_TOKEN_PATTERN,
+            ngram_range=(1, self.longest),
+            binary=True,
+        )
+
+    def _ratio(self, features: csr_matrix, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        counts = [np.asarray(features[labels == label].sum(axis=0)).ravel() + 1 for label in (0, 1)]
+        negative, positive = (count / count.sum() for count in counts)
+        return np.log(positive / negative)
+
+
+class FastTextBigrams(Baseline):
+    """fastText with word bigrams.
+
+    Source: Joulin et al. 2016, "Bag of Tricks for Efficient Text Classification" (arXiv
+    1607.01759), with the settings of its script classification-results.sh; the learning rates
+    tried are the paper's.
+    """
+
+    name = "fasttext"
+    title = "fastText bigrams"
+    source = "Joulin et al. 2016"
+    parameter = "lr"
+    candidates = (0.05, 0.1, 0.25, 0.5)
+    needs = "fasttext"
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+
+    @classmethod
+    def installed(cls) -> bool:
+        """Tell whether the package is there; it is an extra, and needs a compiler on some systems."""
+        try:
+            return importlib.util.find_spec(cls.needs) is not None
+        except ValueError:  # what Python raises for a module that was barred from importing
+            return False
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {**_FASTTEXT, "tokens": _TOKEN_PATTERN, "lr tried": list(self.candidates)}
+
+    def accuracies(
+        self,
+        texts: Sequence[str],
+        labels: NDArray[np.int64],
+        held_out_texts: Sequence[str],
+        held_out_labels: NDArray[np.int64],
+        *,
+        seed: int,
+    ) -> dict[float, float]:
+        found = {}
+        for value in self.candidates:
+            self.fit(texts, labels, value=value, seed=seed)
+            found[value] = float((self.predict(held_out_texts) == held_out_labels).mean())
+        return found
+
+    def fit(
+        self, texts: Sequence[str], labels: NDArray[np.int64], *, value: float, seed: int
+    ) -> None:
+        import fasttext
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "train.txt"
+            lines = zip(labels, _lines(texts), strict=True)
+            path.write_text(
+                "".join(f"__label__{label} {line}\n" for label, line in lines), encoding="utf-8"
+            )
+            self._model = fasttext.train_supervised(
+                input=str(path), lr=value, thread=self.threads, seed=seed, verbose=0, **_FASTTEXT
+            )
+
+    def predict(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        # A list goes past the part of `predict` that NumPy 2 broke in 0.9.2.
+        names, _ = self._model.predict(list(_lines(texts)))
+        return np.array([int(name.removeprefix("__label__")) for (name,) in names])
+
+    def save(self, folder: Path) -> None:
+        self._model.save_model(str(folder / "model.bin"))
+
+
+_FASTTEXT = {"dim": 10, "epoch": 5, "wordNgrams": 2, "minCount": 1, "bucket": 10_000_000}
+
+
+def clean(text: str) -> str:
+    """Lower the case, and read `<br />` as white space."""
+    return _MARKUP.sub(" ", text).lower()
+
+
+def _scaled(features: csr_matrix, ratio: NDArray[np.float64] | None) -> csr_matrix:
+    return features if ratio is None else csr_matrix(features.multiply(ratio))
+
+
+def _regression(
+    features: csr_matrix, labels: NDArray[np.int64], value: float, seed: int
+) -> LogisticRegression:
+    return LogisticRegression(C=value, solver="liblinear", random_state=seed).fit(features, labels)
+
+
+def _lines(texts: Sequence[str]) -> Iterable[str]:
+    """Tokens of every text, separated by spaces, on one line."""
+    return (" ".join(_TOKEN.findall(clean(text))) for text in texts)
