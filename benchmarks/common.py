@@ -16,18 +16,23 @@ from typing import Any, NamedTuple
 import datasets
 import psutil
 import typer
+from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from sentiment_lstm.data import load_reviews
-from sentiment_lstm.errors import DataError, SaveError, SentimentError
+from sentiment_lstm.errors import DataError, SentimentError
+from sentiment_lstm.figures import write_file
 
 __all__ = [
     "DEFAULT_SOURCE",
+    "IMAGES",
     "RESULTS",
     "WORK",
     "Timing",
     "compare",
+    "counted",
     "differences",
     "load_binary_reviews",
     "machine_facts",
@@ -37,38 +42,48 @@ __all__ = [
     "read_json",
     "run_script",
     "sample",
+    "text_table",
     "usable_cores",
     "write_json",
     "write_text",
 ]
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
-WORK = ROOT / "benchmarks" / "work"  # ignored by git
+# Relative, so that what is printed and written holds no path of this machine.
+RESULTS = Path(os.path.relpath(ROOT / "benchmarks" / "results"))
+WORK = Path(os.path.relpath(ROOT / "benchmarks" / "work"))  # ignored by git
+IMAGES = Path(os.path.relpath(ROOT / "docs" / "images"))
 DEFAULT_SOURCE = "../shared/imdb"  # relative to the repository root
 
 
 class Timing(NamedTuple):
     """How long a rival took."""
 
-    seconds: list[float]  # every round but the first
+    seconds: list[float]  # every round but the first, per unit of work
     ratio: float  # median seconds over those of the first rival
 
 
-def compare(rivals: Mapping[str, Callable[[], None]], rounds: int = 7) -> dict[str, Timing]:
+def compare(
+    rivals: Mapping[str, Callable[[], None]],
+    rounds: int = 7,
+    *,
+    work: Mapping[str, float] | None = None,
+) -> dict[str, Timing]:
     """Time rivals in turn, after one warm-up each, so that all meet the same moods of the machine.
 
     Args:
         rivals: what to call, by name; the first one is the measure of the others.
         rounds: timed calls of each.
+        work: how much one call of each does, where that differs.
     """
     seconds: dict[str, list[float]] = {name: [] for name in rivals}
     for round_ in range(rounds + 1):
         for name, run in rivals.items():
             start = time.perf_counter()
             run()
+            took = time.perf_counter() - start
             if round_ > 0:  # round 0 warms caches and thread pools
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(took / work[name] if work else took)
     base = median(seconds[next(iter(rivals))])
     return {name: Timing(values, median(values) / base) for name, values in seconds.items()}
 
@@ -86,8 +101,8 @@ def machine_facts() -> dict[str, Any]:
 def machine_line(machine: Mapping[str, Any], threads: int) -> str:
     """Say in one line where something was measured."""
     return (
-        f"{machine['cpu']}, {_counted(machine['cores'], 'core')}, {machine['memory_gib']} GiB of "
-        f"memory, {machine['system']}, {_counted(threads, 'thread')}"
+        f"{machine['cpu']}, {counted(machine['cores'], 'core')}, {machine['memory_gib']} GiB of "
+        f"memory, {machine['system']}, {counted(threads, 'thread')}"
     )
 
 
@@ -100,7 +115,7 @@ def usable_cores() -> int:
 
 def package_versions(*names: str) -> dict[str, str]:
     """Python's version, and that of every package named which is installed."""
-    versions = {"python": platform.python_version()}
+    versions = {"Python": platform.python_version()}
     for name in names:
         try:
             versions[name] = metadata.version(name)
@@ -115,7 +130,6 @@ def load_binary_reviews(source: str) -> datasets.DatasetDict:
     Raises:
         DataError: the source cannot be read, lacks a split, or has more or fewer than two classes.
     """
-    # Relative, so that messages and results hold no path of this machine.
     place = os.path.relpath(ROOT / source) if source == DEFAULT_SOURCE else source
     if source == DEFAULT_SOURCE and not Path(place).is_dir():
         raise DataError(
@@ -139,6 +153,21 @@ def sample(reviews: datasets.Dataset, size: int | None, *, seed: int) -> dataset
     if size is None or size >= len(reviews):
         return reviews
     return reviews.train_test_split(train_size=size, stratify_by_column="label", seed=seed)["train"]
+
+
+def text_table(head: list[str], rows: list[list[str]], *, title: str) -> Table:
+    """Lay a table out for the terminal, aligned as :func:`markdown_table` does."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for place, name in enumerate(head):
+        table.add_column(name, justify="right" if place else "left")
+    for cells in rows:
+        table.add_row(*cells)
+    return table
+
+
+def counted(number: int, noun: str) -> str:
+    """Say ``1 core``, ``2 cores``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def markdown_table(head: list[str], rows: list[list[str]]) -> str:
@@ -186,23 +215,12 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file beside its place and rename it in, so that nothing half-written stays.
+    """Write a text whole or not at all.
 
     Raises:
         SaveError: the file cannot be written; what stood there before is untouched.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            aside.write_text(text, encoding="utf-8")
-            os.replace(aside, path)
-        finally:
-            aside.unlink(missing_ok=True)
-    except OSError as error:
-        raise SaveError(
-            f"{path}: cannot be written ({error.strerror}). Choose another folder."
-        ) from error
+    write_file(path, text.encode("utf-8"))
 
 
 def run_script(command: Callable[..., None]) -> None:
@@ -225,7 +243,3 @@ def _cpu_model() -> str:
             if name.strip() == "model name":
                 return value.strip()
     return platform.processor() or platform.machine()
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

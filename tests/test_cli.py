@@ -130,7 +130,7 @@ def test_predict_reads_standard_input_and_files_line_by_line(trained: Path, tmp_
     from_file = run("predict", trained, "--file", file, "--json")
     from_stdin = run("predict", trained, "--json", stdin="good\nbad\u2028still the same text")
     assert from_file.stdout == from_stdin.stdout
-    texts = [json.loads(line)["text"] for line in from_file.stdout.splitlines()]
+    texts = [json.loads(line)["text"] for line in from_file.stdout.strip("\n").split("\n")]
     assert texts == ["good", "bad\u2028still the same text"]
 
 

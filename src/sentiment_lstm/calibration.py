@@ -120,8 +120,7 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
 def fit_blend(logits: ArrayLike, others: ArrayLike, labels: ArrayLike) -> float:
     """Find how much of a second classifier to add to a first one so that their sum loses least.
 
-    Each is brought to its own temperature first; the sum is judged at the temperature that is best
-    for it.
+    The sum is judged at the temperature that :func:`fit_temperature` gives it.
 
     Args:
         logits: (N, C) of the first.
@@ -138,16 +137,20 @@ def fit_blend(logits: ArrayLike, others: ArrayLike, labels: ArrayLike) -> float:
 
     logits, labels = _checked(logits, labels)
     others, _ = _checked(others, labels)
+    # Each at its own temperature, so that a share of one half means equal weights.
     ratio = fit_temperature(logits, labels) / fit_temperature(others, labels)
 
-    def loss(share: float) -> float:
-        mixed = (1 - share) * logits + share * ratio * others
-        return log_loss(softmax(mixed / fit_temperature(mixed, labels)), labels)
+    def factor(share: float) -> float:
+        return ratio * share / (1 - share)
 
-    share = float(
-        minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded", options={"xatol": 1e-3}).x
-    )
-    return ratio * share / (1 - share)
+    # The sum as it will be used: where the first knows nothing, ever larger factors would sharpen
+    # it until no temperature within the bounds could bring its confidence back.
+    def loss(share: float) -> float:
+        blended = logits + factor(share) * others
+        return log_loss(softmax(blended / fit_temperature(blended, labels)), labels)
+
+    found = minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded", options={"xatol": 1e-3})
+    return min((0.0, factor(float(found.x))), key=lambda value: loss(value / (ratio + value)))
 
 
 def softmax(logits: ArrayLike) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ Figures are made without pyplot, so that threads and notebooks are left alone.
 from __future__ import annotations
 
 import contextlib
+import html
 import io
 import os
 import re
@@ -16,7 +17,6 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from xml.sax.saxutils import quoteattr
 
 from sentiment_lstm.errors import SaveError
 
@@ -51,6 +51,7 @@ DPI = 150
 # What an SVG inside a page takes from the page, so that it follows its dark mode.
 _PAGE_COLOURS = {
     INK: "currentColor",
+    NEUTRAL: f"var(--muted, {NEUTRAL})",
     LINE: f"var(--line, {LINE})",
     GRID: f"var(--grid, {GRID})",
     PAPER: f"var(--paper, {PAPER})",
@@ -69,8 +70,10 @@ def new_figure(width_in: float, height_in: float) -> Figure:
     """Make an empty figure with a white background and a layout that leaves no label cut off."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width_in, height_in), dpi=DPI, facecolor=PAPER, layout="constrained")
+    layout = ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08)
+    figure = Figure(figsize=(width_in, height_in), dpi=DPI, facecolor=PAPER, layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
@@ -126,8 +129,9 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
 def figure_to_svg(figure: Figure, *, description: str = "") -> str:
     """Draw a figure as an `<svg>` element to stand inside a page.
 
-    Its text keeps to the page's font and colour, lines and backgrounds to the variables `--line`,
-    `--grid` and `--paper` where the page sets them; it scales to the width it is given.
+    Its text keeps to the page's font and colour, greys and backgrounds to the variables
+    `--muted`, `--line`, `--grid` and `--paper` where the page sets them; it scales to the width it
+    is given.
 
     Args:
         figure: its own background is left out.
@@ -149,7 +153,7 @@ def figure_to_svg(figure: Figure, *, description: str = "") -> str:
     width, height = (_POINTS_PER_INCH * inches for inches in figure.get_size_inches())
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label={quoteattr(description)} '
+        f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{html.escape(description)}" '
         'stroke-linejoin="round">'
     )
     return _own_ids(head + svg[svg.index(">") + 1 :], description).strip()

@@ -158,9 +158,6 @@ def _train(
 ) -> TrainingResult:
     artefact.check_replaceable(output)
     train_split, validation, dropped = _training_splits(reviews, recipe, seed)
-    run = runs.describe(recipe, seed=seed, source=source, train=train_split, validation=validation)
-    work = runs.open_folder(output, run, resume=resume, restart=restart)
-
     tokenizer = load_tokenizer(
         tokenizer_source,
         clean_markup=recipe.tokens.clean_markup,
@@ -173,6 +170,8 @@ def _train(
     torch.set_flush_denormal(True)
     started = time.perf_counter()
     model = build_model(recipe, tokenizer, label_names)
+    run = runs.describe(recipe, seed=seed, source=source, train=train_split, validation=validation)
+    work = runs.open_folder(output, run, resume=resume, restart=restart)
     limit = recipe.tokens.max_length_tokens or None
     tokenized = tokenize_reviews(train_split, tokenizer, max_length_tokens=limit)
     trainer = make_trainer(

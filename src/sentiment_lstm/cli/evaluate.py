@@ -2,58 +2,67 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from sentiment_lstm.text import shorten
 
 if TYPE_CHECKING:
-    from sentiment_lstm.evaluation import Evaluation
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from sentiment_lstm.metrics import Evaluation
 
 __all__ = ["evaluate"]
 
-_ERRORS_SHOWN = 5
+_MISTAKES_SHOWN = 5
+_MAX_MATRIX_COLUMNS = 8
+_CONFUSIONS_SHOWN = 8
 
 
 def evaluate(
     model: Annotated[Path, typer.Argument(help="A model folder that `train` wrote.")],
-    source: Annotated[str, typer.Argument(help="Labelled reviews, as for `train`.")],
+    source: Annotated[str, typer.Argument(help="Labelled reviews, named as for `train`.")],
     split: Annotated[str, typer.Option(help="Which split of them.")] = "test",
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the report goes.")] = Path(
-        "runs/report"
-    ),
-    text_column: Annotated[str, typer.Option(help="The column that holds the text.")] = "text",
-    label_column: Annotated[str, typer.Option(help="The column that holds the label.")] = "label",
+    text_column: Annotated[str, typer.Option(help="The column of the texts.")] = "text",
+    label_column: Annotated[str, typer.Option(help="The column of the labels.")] = "label",
     test_size: Annotated[
-        float, typer.Option(help="Share held out for testing where the source has no split.")
+        float,
+        typer.Option(help="The share of the test split where one has to be made, as in training."),
     ] = 0.2,
-    seed: Annotated[int, typer.Option(help="Of that share, as it was in training.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            help="Which of the possible test splits, as in training; and of --limit.", min=0
+        ),
+    ] = 0,
     limit: Annotated[
-        int | None, typer.Option(help="Only this many reviews, drawn at random.")
+        int | None, typer.Option(help="Measure on this many reviews, drawn at random.", min=1)
     ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder for the report and its pictures.")
+    ] = Path("runs/evaluate"),
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the figures as JSON, and nothing else.")
     ] = False,
 ) -> None:
-    """Measure a model on labelled reviews, and write a report worth looking at."""
-    console = Console(highlight=False)
-    quiet = Console(stderr=True, quiet=as_json)
-    with quiet.status("Loading the model and the reviews"):
-        from rich.progress import Progress
+    """Measure a model on labelled reviews: figures, curves, its worst mistakes, and a report."""
+    from rich.console import Console
 
-        from sentiment_lstm.data import load_reviews
+    aside = Console(stderr=True)
+    with aside.status("Loading the libraries") as status:
+        from sentiment_lstm import artefact
+        from sentiment_lstm.data import fingerprint, load_reviews
         from sentiment_lstm.errors import DataError
-        from sentiment_lstm.evaluation import evaluate as evaluate_model
+        from sentiment_lstm.evaluation import evaluate as measure
         from sentiment_lstm.prediction import load
-        from sentiment_lstm.report import write_report
+        from sentiment_lstm.report import check_folder, report_json, write_report
 
+        check_folder(output)
+        status.update("Loading the model")
         classifier = load(model)
+        status.update(f"Reading {_plain(source)}")
         splits = load_reviews(
             source,
             text_column=text_column,
@@ -63,68 +72,176 @@ def evaluate(
         )
         if split not in splits:
             raise DataError(
-                f"{source}: has no split {split!r}, only {', '.join(map(str, splits))}. Choose by --split."
+                f"{source}: there is no split {split!r}; the splits are: "
+                f"{', '.join(map(repr, splits))}. Name one of them by --split."
             )
         reviews = splits[split]
-        if limit is not None and limit < len(reviews):
-            reviews = reviews.shuffle(seed=seed).select(range(limit))
-    with Progress(console=quiet, transient=True) as progress:
-        task = progress.add_task("Classifying", total=len(reviews))
-        evaluation = evaluate_model(
-            classifier, reviews, on_progress=lambda done: progress.advance(task, done)
+        digest = fingerprint(reviews)
+    total = len(reviews) if limit is None else min(limit, len(reviews))
+    with _progress(aside) as progress:
+        task = progress.add_task("Classifying", total=total)
+        evaluation = measure(
+            classifier,
+            reviews,
+            limit=limit,
+            seed=seed,
+            on_progress=lambda done: progress.advance(task, done),
         )
-    page = write_report(
-        evaluation,
-        output,
-        title=f"{model.name} on {source}, split {split}",
-        facts=classifier.facts,
-        pictures=[path for path in [model / "learning-curves.png"] if path.is_file()],
-    )
+    name = model.resolve().name
+    title = f"{name} on {source}, split {split}"
+    sampled = f", {total:,} of them drawn at random by seed {seed}" if total < len(reviews) else ""
+    facts = {
+        "Model": name,
+        "Measured on": f"{source}, split {split}: {len(reviews):,} reviews{sampled}",
+        "Fingerprint of the split": digest,
+        **classifier.facts,
+    }
+    notes = []
+    if split == "train" or digest == classifier.facts.get("Data fingerprint"):
+        notes.append(
+            "These reviews are of a training split. If the model was trained on them, the figures "
+            "tell what it remembers, not what it understands."
+        )
+    with aside.status("Writing the report"):
+        curves = model / artefact.CURVES
+        page = write_report(
+            evaluation,
+            output,
+            title=title,
+            facts=facts,
+            pictures=[curves] if curves.is_file() else [],
+            notes=notes,
+        )
     if as_json:
-        typer.echo(json.dumps(evaluation.to_dict(), ensure_ascii=False))
+        typer.echo(report_json(evaluation, title=title, facts=facts, notes=notes))
         return
-    _print(console, evaluation)
-    console.print(f"Report: [bold]{page}[/]")
+    console = Console(highlight=False)
+    _print_evaluation(console, title, evaluation, notes)
+    console.print(f"Report: [bold]{_plain(str(page))}[/]", soft_wrap=True)
 
 
-def _print(console: Console, evaluation: Evaluation) -> None:
-    low, high = evaluation.accuracy_interval
-    figures = Table(box=None, show_header=False)
-    figures.add_column(style="bold")
-    figures.add_column(justify="right")
-    figures.add_column(style="dim")
-    auc = evaluation.roc_auc
-    for name, value, note in (
-        ("accuracy", f"{evaluation.accuracy:.2%}", f"95 % interval {low:.2%} to {high:.2%}"),
-        ("precision", f"{evaluation.precision:.2%}", "mean over the classes"),
-        ("recall", f"{evaluation.recall:.2%}", "mean over the classes"),
-        ("F1", f"{evaluation.f1:.2%}", "mean over the classes"),
-        ("ROC AUC", "–" if auc is None else f"{auc:.4f}", "1 ranks every review rightly"),
-        ("log loss", f"{evaluation.log_loss:.4f}", "nats a review"),
-        (
-            "calibration error",
-            f"{evaluation.expected_calibration_error:.4f}",
-            "mean distance of confidence and accuracy",
-        ),
-        ("reviews", f"{evaluation.reviews:,}", f"{evaluation.skipped_empty} empty ones left out"),
-    ):
-        figures.add_row(name, value, note)
-    console.print(figures)
+def _progress(console: Console) -> Progress:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    confusion = Table("true \\ predicted", *evaluation.labels, box=None, header_style="bold")
-    for name, row in zip(evaluation.labels, evaluation.confusion, strict=True):
-        confusion.add_row(name, *(f"{count:,}" for count in row))
-    for column in confusion.columns[1:]:
-        column.justify = "right"
-    console.print(confusion)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        # A bar that cannot move is noise in a log.
+        disable=not console.is_terminal,
+    )
 
+
+def _print_evaluation(
+    console: Console, title: str, evaluation: Evaluation, notes: list[str]
+) -> None:
+    console.print(f"\n[bold]{_plain(title)}[/]\n", soft_wrap=True)
+    for note in notes:
+        console.print(f"[yellow]{_plain(note)}[/]\n")
+    console.print(_figures_table(evaluation))
+    console.print()
+    if len(evaluation.labels) <= _MAX_MATRIX_COLUMNS:
+        console.print(_matrix_table(evaluation))
+    else:
+        console.print(_confusions_table(evaluation))
+    console.print()
     if evaluation.mistakes:
-        mistakes = Table("is", "taken for", "at", "most confident mistakes", box=None)
-        for mistake in evaluation.mistakes[:_ERRORS_SHOWN]:
-            mistakes.add_row(
-                mistake.label,
-                mistake.predicted,
-                f"{mistake.confidence:.1%}",
-                escape(shorten(mistake.text, 90)),
-            )
-        console.print(mistakes)
+        console.print(_mistakes_table(evaluation, console.width))
+        console.print()
+
+
+def _figures_table(evaluation: Evaluation) -> Table:
+    table = _table("Figures", "", "")
+    table.show_header = False
+    table.add_column(style="dim")
+    table.columns[1].justify = "right"
+    low, high = evaluation.accuracy_interval
+    area, empty, mean = evaluation.roc_auc, evaluation.skipped_empty, "mean over the labels"
+    error = evaluation.expected_calibration_error
+    rows = [
+        ("accuracy", f"[bold]{evaluation.accuracy:.2%}[/]", f"{low:.2%} to {high:.2%} at 95%"),
+        ("precision", f"{evaluation.precision:.2%}", mean),
+        ("recall", f"{evaluation.recall:.2%}", mean),
+        ("F1", f"{evaluation.f1:.2%}", mean),
+        (
+            "ROC AUC",
+            "–" if area is None else f"{area:.4f}",
+            evaluation.roc_auc_missing or "1 is best, 0.5 is guessing",
+        ),
+        ("log loss", f"{evaluation.log_loss:.4f}", "nats a review"),
+        ("Brier score", f"{evaluation.brier_score:.4f}", "0 is best"),
+        ("calibration error", f"{error:.4f}", "mean distance of confidence from accuracy"),
+        ("reviews", f"{evaluation.reviews:,}", f"{empty:,} empty ones left out" if empty else ""),
+    ]
+    for name, value, note in rows:
+        table.add_row(name, value, _plain(note))
+    return table
+
+
+def _matrix_table(evaluation: Evaluation) -> Table:
+    table = _table("Confusion matrix", "true \\ predicted", *evaluation.labels, numbers=True)
+    for place, (name, row) in enumerate(zip(evaluation.labels, evaluation.confusion, strict=True)):
+        counts = [f"{count:,}" for count in row]
+        counts[place] = f"[bold green]{counts[place]}[/]"
+        table.add_row(_plain(name), *counts)
+    return table
+
+
+def _confusions_table(evaluation: Evaluation) -> Table:
+    table = _table("Most frequent confusions", "Labelled", "Taken for")
+    table.add_column("Reviews", justify="right")
+    pairs = [
+        (count, evaluation.labels[row], evaluation.labels[column])
+        for row, counts in enumerate(evaluation.confusion)
+        for column, count in enumerate(counts)
+        if row != column and count
+    ]
+    for count, label, predicted in sorted(pairs, key=lambda pair: -pair[0])[:_CONFUSIONS_SHOWN]:
+        table.add_row(_plain(label), _plain(predicted), f"{count:,}")
+    return table
+
+
+def _mistakes_table(evaluation: Evaluation, width: int) -> Table:
+    from sentiment_lstm.text import shorten
+
+    headers = ("Labelled", "Taken for", "at")
+    shown = evaluation.mistakes[:_MISTAKES_SHOWN]
+    rows = [(m.label, m.predicted, f"{m.confidence:.1%}") for m in shown]
+    taken = sum(max(map(len, column)) + len("   ") for column in zip(headers, *rows, strict=True))
+    table = _table("Most confidently wrong", *headers, "Review")
+    for row, mistake in zip(rows, shown, strict=True):
+        table.add_row(*map(_plain, row), _plain(shorten(mistake.text, max(width - taken, 20))))
+    return table
+
+
+def _table(title: str, *columns: str, numbers: bool = False) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+    )
+    for place, name in enumerate(columns):
+        table.add_column(_plain(name), justify="right" if numbers and place else "left")
+    return table
+
+
+def _plain(text: str) -> str:
+    """Keep square brackets of a text from being read as Rich's markup."""
+    from rich.markup import escape
+
+    return escape(text)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from sentiment_lstm.errors import TextError
@@ -54,7 +55,7 @@ def predict(
     for text, prediction in zip(given, predictions, strict=True):
         color = colors.get(prediction.label, "cyan")
         table.add_row(
-            f"[{color}]{prediction.label}[/]", f"{prediction.confidence:.1%}", shorten(text)
+            f"[{color}]{escape(prediction.label)}[/]", f"{prediction.confidence:.1%}", escape(shorten(text))
         )
     Console().print(table)
     cut = sum(prediction.truncated for prediction in predictions)

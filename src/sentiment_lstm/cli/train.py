@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,7 +55,7 @@ def train(
     ] = False,
 ) -> None:
     """Train a classifier by a recipe and save it as a model folder."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     with console.status("Loading the libraries and the reviews"):
         from tqdm.auto import tqdm
 
@@ -103,7 +104,7 @@ def train(
         tokenizer_source=tokenizer,
         evaluate_test=not skip_test,
         on_epoch=show,
-        progress=True,
+        progress=sys.stderr.isatty(),
     )
     console.print(
         f"Trained in {result.seconds / 60:.1f} min; kept epoch {result.best_epoch}; "

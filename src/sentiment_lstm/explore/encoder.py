@@ -16,7 +16,7 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTo
 from sentiment_lstm.errors import ModelError
 from sentiment_lstm.explore.words import Word, merge_word_pieces
 from sentiment_lstm.hub import hub_answers
-from sentiment_lstm.prediction import without_progress_bars
+from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.text import MARKUP_PATTERN, check_texts
 from sentiment_lstm.tokens import embedded_bert_folder, token_lengths
 
@@ -78,7 +78,7 @@ def load_encoder(source: str | Path | None = None) -> Encoder:
     name = str(source) if remote else place
     options = {"local_files_only": not reachable, "trust_remote_code": False}
     try:
-        with without_progress_bars():
+        with quiet_libraries():
             tokenizer = AutoTokenizer.from_pretrained(name, **options)
             model, info = AutoModel.from_pretrained(
                 name, dtype=torch.float32, output_loading_info=True, **options

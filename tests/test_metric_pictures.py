@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sentiment_lstm.calibration import softmax
+from sentiment_lstm.figures import figure_to_svg
+from sentiment_lstm.metric_pictures import MetricPicture, metric_pictures
+from sentiment_lstm.metrics import score_predictions
+
+
+def pictures_of(probabilities, labels, names: list[str]) -> dict[str, MetricPicture]:
+    found = metric_pictures(score_predictions(probabilities, labels, label_names=names))
+    return {picture.name: picture for picture in found}
+
+
+def two_classes() -> dict[str, MetricPicture]:
+    """Ten reviews, of which one negative and three positive ones are mistaken."""
+    positive = [0.1, 0.2, 0.3, 0.4, 0.6, 0.1, 0.2, 0.3, 0.8, 0.9]
+    labels = [0] * 5 + [1] * 5
+    return pictures_of([[1 - p, p] for p in positive], labels, ["negative", "positive"])
+
+
+def test_headlines_say_what_the_figures_say():
+    pictures = two_classes()
+    assert list(pictures) == ["confusion-matrix", "roc", "reliability"]
+    assert pictures["confusion-matrix"].headline == (
+        "It mistakes 20.0% of the negative reviews and 60.0% of the positive ones"
+    )
+    # Of 25 pairs: 1 + 0.5 for 0.1, 0.2 and 0.3 against their equals, 5 each for 0.8 and 0.9.
+    assert pictures["roc"].headline == (
+        "In 58.0% of all pairs, the positive review is ranked above the negative one"
+    )
+    assert pictures["reliability"].headline == (
+        "Its confidence fits its accuracy, as far as 10 reviews tell: 77.0% confident on average, "
+        "60.0% right"
+    )
+
+
+@pytest.mark.parametrize(
+    ("share", "verdict"),
+    [
+        (0.6, "It is too sure of itself: 90.0% confident"),
+        (0.9, "Its confidence fits its accuracy"),
+        (0.99, "It is less sure than it could be: 90.0% confident"),
+    ],
+)
+def test_confidence_is_judged_against_the_interval_of_the_accuracy(share: float, verdict: str):
+    labels = np.arange(1000) >= 1000 * (1 - share)
+    pictures = pictures_of([[0.1, 0.9]] * 1000, labels, ["negative", "positive"])
+    assert pictures["reliability"].headline.startswith(verdict)
+
+
+def test_descriptions_tell_the_figures_to_who_cannot_see_them():
+    pictures = two_classes()
+    for part in ("Of 5 negative reviews, 4 are", "Of 5 positive reviews, 2 are"):
+        assert part in pictures["confusion-matrix"].description
+    assert "positive: area under the curve 0.580" in pictures["roc"].description
+    assert "At a confidence of 90%, 67% of 3 reviews" in pictures["reliability"].description
+
+
+def test_the_confusion_matrix_shows_counts_and_shares():
+    svg = figure_to_svg(two_classes()["confusion-matrix"].figure)
+    for text in ("true label", "predicted label", ">4<", ">80.0%<", ">20.0%<", ">60.0%<"):
+        assert text in svg
+
+
+def test_no_mistake_is_said_to_be_none():
+    pictures = pictures_of([[0.9, 0.1], [0.2, 0.8]], [0, 1], ["negative", "positive"])
+    assert pictures["confusion-matrix"].headline == "No review is mistaken"
+
+
+def test_reviews_of_one_class_have_no_roc_curve():
+    pictures = pictures_of([[0.9, 0.1], [0.2, 0.8]], [1, 1], ["negative", "positive"])
+    assert list(pictures) == ["confusion-matrix", "reliability"]
+    assert pictures["confusion-matrix"].headline == (
+        "Most often mistaken: 50.0% of the positive reviews, for negative"
+    )
+
+
+@pytest.mark.parametrize("classes", [3, 7, 20])
+def test_labels_of_any_number_and_spelling_are_drawn_as_they_are(classes: int):
+    names = ["_hidden", "costs $5 or $6", "正面", *(f"label {n}" for n in range(classes - 3))]
+    random = np.random.default_rng(0)
+    labels = random.integers(classes, size=400)
+    logits = random.normal(size=(400, classes)) + 3 * np.eye(classes)[labels]
+    pictures = pictures_of(softmax(logits), labels, names)
+    matrix = figure_to_svg(pictures["confusion-matrix"].figure)
+    for name in names:
+        assert matrix.count(f">{name}<") == 2
+    curves = figure_to_svg(pictures["roc"].figure)
+    assert curves.count(": area 0.") == min(classes, 8)
+    assert ("12 more, of larger area" in curves) == (classes == 20)
+    if classes == 3:
+        assert all(f">{name}: area 0." in curves for name in names)

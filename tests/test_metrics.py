@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import scipy.stats
+import sklearn.metrics
+from numpy.typing import NDArray
+
+from sentiment_lstm.calibration import softmax
+from sentiment_lstm.metrics import score_predictions, wilson_interval
+
+NAMES = ["negative", "neutral", "positive"]
+
+
+def guesses(reviews: int, classes: int) -> tuple[NDArray, NDArray]:
+    """Probabilities that are right more often than not, and unequally many labels of each class."""
+    random = np.random.default_rng(classes)
+    labels = random.choice(
+        classes, size=reviews, p=np.arange(1, classes + 1) / sum(range(classes + 1))
+    )
+    logits = random.normal(size=(reviews, classes))
+    logits[np.arange(reviews), labels] += 1.5
+    return softmax(logits), labels
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_figures_are_those_of_scikit_learn(classes: int):
+    probabilities, labels = guesses(500, classes)
+    found = score_predictions(probabilities, labels, label_names=NAMES[:classes])
+    predicted = probabilities.argmax(axis=1)
+    precision, recall, f1, _ = sklearn.metrics.precision_recall_fscore_support(
+        labels, predicted, average="macro"
+    )
+    scores = probabilities[:, 1] if classes == 2 else probabilities
+    assert found.accuracy == sklearn.metrics.accuracy_score(labels, predicted)
+    assert (found.precision, found.recall, found.f1) == pytest.approx((precision, recall, f1))
+    assert found.roc_auc == pytest.approx(
+        sklearn.metrics.roc_auc_score(labels, scores, multi_class="ovr")
+    )
+    assert found.log_loss == pytest.approx(sklearn.metrics.log_loss(labels, probabilities))
+    assert found.confusion == sklearn.metrics.confusion_matrix(labels, predicted).tolist()
+    assert found.majority_share == (labels == classes - 1).mean()
+
+
+def test_the_brier_score_is_summed_over_the_classes():
+    found = score_predictions([[0.5, 0.3, 0.2]], [1], label_names=NAMES)
+    assert found.brier_score == pytest.approx(0.25 + 0.49 + 0.04)
+
+
+@pytest.mark.parametrize(("right", "total"), [(8, 10), (0, 10), (10, 10), (22_900, 25_000)])
+def test_the_interval_is_that_of_wilson(right: int, total: int):
+    expected = scipy.stats.binomtest(right, total).proportion_ci(method="wilson")
+    assert wilson_interval(right, total) == pytest.approx((expected.low, expected.high))
+    low, high = wilson_interval(right, total)
+    assert low <= right / total <= high
+
+
+def test_a_class_without_reviews_leaves_no_area_and_counts_in_no_mean():
+    probabilities = softmax(np.random.default_rng(0).normal(size=(50, 3)))
+    labels = np.arange(50) % 2
+    found = score_predictions(probabilities, labels, label_names=NAMES)
+    assert found.roc_auc is None
+    assert found.roc_auc_missing == "there is no review of positive"
+    assert [curve.label for curve in found.roc] == ["negative", "neutral"]
+    assert found.recall == pytest.approx((found.classes[0].recall + found.classes[1].recall) / 2)
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_reviews_of_one_class_have_no_curve():
+    found = score_predictions([[0.9, 0.1], [0.4, 0.6]], [0, 0], label_names=NAMES[:2])
+    assert found.roc == []
+    assert found.roc_auc is None
+    assert found.accuracy == 0.5
+
+
+def test_curves_are_thinned_but_keep_their_ends_and_their_area():
+    probabilities, labels = guesses(20_000, 2)
+    (curve,) = score_predictions(probabilities, labels, label_names=NAMES[:2]).roc
+    false_rate, true_rate = curve.false_positive_rate, curve.true_positive_rate
+    assert len(false_rate) == len(true_rate) == 400
+    assert (false_rate[0], true_rate[0], false_rate[-1], true_rate[-1]) == (0, 0, 1, 1)
+    assert curve.label == "neutral"
+    assert np.trapezoid(true_rate, false_rate) == pytest.approx(curve.area, abs=1e-3)
+
+
+def test_the_most_confident_mistakes_come_first():
+    probabilities = [[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.05, 0.95], [0.2, 0.8]]
+    found = score_predictions(
+        probabilities,
+        [0, 0, 0, 1, 0],
+        label_names=["bad", "good"],
+        texts=list("abcde"),
+        positions=[10, 20, 30, 40, 50],
+        worst=2,
+    )
+    shown = [(mistake.index, mistake.text, mistake.confidence) for mistake in found.mistakes]
+    assert shown == [(20, "b", 0.8), (50, "e", 0.8)]
+    assert (found.mistakes[0].label, found.mistakes[0].predicted) == ("bad", "good")
+
+
+def test_reliability_holds_every_review_once():
+    probabilities, labels = guesses(500, 3)
+    found = score_predictions(probabilities, labels, label_names=NAMES)
+    assert sum(part.reviews for part in found.reliability) == found.reviews == 500
+    right = sum(part.accuracy * part.reviews for part in found.reliability)
+    assert right == pytest.approx(found.accuracy * 500)
+    for part in found.reliability:
+        assert part.low <= part.confidence <= part.high
+        assert part.accuracy_interval[0] <= part.accuracy <= part.accuracy_interval[1]
+
+
+def test_the_summary_is_the_figures_without_texts_and_curves():
+    probabilities, labels = guesses(50, 2)
+    found = score_predictions(probabilities, labels, label_names=NAMES[:2], texts=["secret"] * 50)
+    assert "secret" not in json.dumps(found.summary())
+    assert found.summary()["accuracy"] == found.accuracy
+    assert json.loads(json.dumps(found.to_dict()))["mistakes"][0]["text"] == "secret"
+
+
+def test_label_names_that_do_not_fit_are_an_error():
+    with pytest.raises(ValueError, match="Expected 2 label names, one a column, got 3"):
+        score_predictions([[0.5, 0.5]], [0], label_names=NAMES)
