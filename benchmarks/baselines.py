@@ -7,6 +7,7 @@ settings are those of the paper named. The test split chooses nothing.
 from __future__ import annotations
 
 import importlib.util
+import pickle
 import re
 import tempfile
 from abc import ABC, abstractmethod
@@ -14,7 +15,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
@@ -123,7 +123,8 @@ class _LinearNgrams(Baseline):
         return (scores > 0).astype(np.int64)
 
     def save(self, folder: Path) -> None:
-        joblib.dump((self._vectors, self._weights, self._bias), folder / "model.joblib")
+        with (folder / "model.pickle").open("wb") as file:
+            pickle.dump((self._vectors, self._weights, self._bias), file)
 
     @abstractmethod
     def _vectorizer(self) -> CountVectorizer: ...

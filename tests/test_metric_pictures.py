@@ -89,7 +89,7 @@ def test_labels_of_any_number_and_spelling_are_drawn_as_they_are(classes: int):
     for name in names:
         assert matrix.count(f">{name}<") == 2
     curves = figure_to_svg(pictures["roc"].figure)
-    assert curves.count(": area 0.") == min(classes, 8)
+    assert curves.count(": area ") == min(classes, 8)
     assert ("12 more, of larger area" in curves) == (classes == 20)
     if classes == 3:
-        assert all(f">{name}: area 0." in curves for name in names)
+        assert all(f">{name}: area " in curves for name in names)

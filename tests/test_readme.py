@@ -47,9 +47,7 @@ def test_shell_commands_run_and_leave_what_they_promise(folder: Path):
 
 @pytest.mark.parametrize("block", blocks("python"), ids=lambda block: block.split("\n")[0])
 def test_python_examples_run(block: str, folder: Path):
-    done = subprocess.run(
-        [sys.executable, "-c", block], cwd=folder, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", block], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() or "def " in block
 

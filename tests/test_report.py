@@ -178,7 +178,7 @@ def test_what_a_reader_must_know_stands_on_the_page(tmp_path: Path):
         [[0.2, 0.8]], [0], label_names=["negative", "positive"], texts=["a"], skipped_empty=3
     )
     shown = Page(write_report(evaluation, tmp_path, title="A", facts={}, notes=["Mind this."]))
-    for note in ("Mind this.", "3 reviews have an empty text", "there is no review of positive"):
+    for note in ("Mind this.", "3 reviews have empty texts", "there is no review of positive"):
         assert note in shown.text
 
 

@@ -115,9 +115,10 @@ def check_folder(folder: str | Path) -> None:
 
 def _own_notes(evaluation: Evaluation) -> list[str]:
     notes = []
-    if evaluation.skipped_empty:
-        plural = "reviews have" if evaluation.skipped_empty > 1 else "review has"
-        notes.append(f"{evaluation.skipped_empty:,} {plural} an empty text and were left out.")
+    if evaluation.skipped_empty == 1:
+        notes.append("1 review has an empty text and was left out.")
+    elif evaluation.skipped_empty:
+        notes.append(f"{evaluation.skipped_empty:,} reviews have empty texts and were left out.")
     if evaluation.roc_auc_missing:
         notes.append(f"The ROC AUC is left out: {evaluation.roc_auc_missing}.")
     return notes

@@ -180,7 +180,11 @@ def _figures_table(evaluation: Evaluation) -> Table:
         ("log loss", f"{evaluation.log_loss:.4f}", "nats a review"),
         ("Brier score", f"{evaluation.brier_score:.4f}", "0 is best"),
         ("calibration error", f"{error:.4f}", "mean distance of confidence from accuracy"),
-        ("reviews", f"{evaluation.reviews:,}", f"{empty:,} empty ones left out" if empty else ""),
+        (
+            "reviews",
+            f"{evaluation.reviews:,}",
+            f"{empty:,} with an empty text left out" if empty else "",
+        ),
     ]
     for name, value, note in rows:
         table.add_row(name, value, _plain(note))

@@ -110,7 +110,7 @@ def _review(reviews: Any, index: int | None, *, source: str, split: str, seed: i
 
 
 def _sample(reviews: Any, size: int, seed: int) -> Any:  # noqa: ANN401 - datasets is not imported
-    """At most `size` reviews, as many of each label as its share gives, in the order of the split."""
+    """At most `size` reviews that hold a word, as many of each label as its share gives."""
     from sentiment_lstm.text import is_blank
 
     kept = reviews.filter(lambda text: not is_blank(text), input_columns="text")

@@ -55,7 +55,9 @@ def predict(
     for text, prediction in zip(given, predictions, strict=True):
         color = colors.get(prediction.label, "cyan")
         table.add_row(
-            f"[{color}]{escape(prediction.label)}[/]", f"{prediction.confidence:.1%}", escape(shorten(text))
+            f"[{color}]{escape(prediction.label)}[/]",
+            f"{prediction.confidence:.1%}",
+            escape(shorten(text)),
         )
     Console().print(table)
     cut = sum(prediction.truncated for prediction in predictions)

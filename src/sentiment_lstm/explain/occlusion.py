@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -106,7 +107,7 @@ def word_spans(text: str) -> list[tuple[int, int]]:
         while end > start and _is_mark(text[end - 1]):
             end -= 1
         cuts = sorted({match.start(), start, end, match.end()})
-        spans += zip(cuts, cuts[1:], strict=False)
+        spans += itertools.pairwise(cuts)
     return spans
 
 

@@ -340,7 +340,7 @@ def _pulls(
 def _agreement(
     vectors: NDArray[np.float32], labels: NDArray[np.int64], neighbours: int
 ) -> tuple[float | None, float | None]:
-    """Share of nearest neighbours, in all dimensions, with the same label; and the one by chance."""
+    """Share of nearest neighbours, in all dimensions, with the same label; and that by chance."""
     if (labels < 0).any():
         return None, None
     unit = normalize(vectors)

@@ -33,9 +33,7 @@ from sentiment_lstm.text import shorten
 __all__ = ["draw_reviews", "draw_tokens", "save_maps"]
 
 _METHODS = ("PCA", "t-SNE")
-_PULLS = LinearSegmentedColormap.from_list(
-    "pull", [NEGATIVE, "#E5E7EB", POSITIVE]
-)
+_PULLS = LinearSegmentedColormap.from_list("pull", [NEGATIVE, "#E5E7EB", POSITIVE])
 _POSITIONS = LinearSegmentedColormap.from_list(
     "position", ["#F0C872", "#C8553D", "#7A3B69", "#26355D"]
 )
@@ -274,9 +272,7 @@ def _review_page(reviews: ReviewMap) -> str:
     return _page(_review_title(reviews), note, reviews, [traces, traces])
 
 
-def _page(
-    title: str, note: str, shown: TokenMap | ReviewMap, traces: list[list[Any]]
-) -> str:
+def _page(title: str, note: str, shown: TokenMap | ReviewMap, traces: list[list[Any]]) -> str:
     """One file with both planes side by side; plotly's code stands in it, nothing is fetched."""
     from plotly.subplots import make_subplots
 
