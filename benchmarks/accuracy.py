@@ -69,7 +69,6 @@ _PACKAGES = (
     "scikit-learn",
     "numpy",
     "scipy",
-    "fasttext-wheel",
 )
 
 
@@ -105,7 +104,8 @@ def accuracy(
     torch.set_num_threads(threads)
     work = work or WORK
     results = results or (RESULTS if limit is None else work)
-    chosen = _choose_rows(rows, recipes, threads=threads, work=work, console=console)
+    models = work / (_NAME if limit is None else f"{_NAME}-{limit}")
+    chosen = _choose_rows(rows, recipes, threads=threads, models=models, console=console)
     seed_list = _whole_numbers(seeds, "--seeds")
 
     reviews = load_binary_reviews(source)
@@ -150,17 +150,17 @@ def accuracy(
 class RecipeLstm:
     """The library's LSTM by one recipe, as `sentiment-lstm train` trains it."""
 
-    def __init__(self, recipe: Recipe, work: Path, console: Console) -> None:
+    def __init__(self, recipe: Recipe, models: Path, console: Console) -> None:
         self.name = recipe.name
         self.title = f"LSTM, recipe {recipe.name}"
         self.settings = recipe.to_dict()
         self._recipe = recipe
-        self._work = work
+        self._models = models
         self._console = console
 
     def fit(self, reviews: datasets.Dataset, *, seed: int) -> dict[str, Any]:
         """Train on these reviews alone, and load the saved model back."""
-        self._folder = self._work / f"{self.name}-seed{seed}"
+        self._folder = self._models / f"{self.name}-seed{seed}"
         with _empty_token_cache():
             result = train(
                 datasets.DatasetDict({"train": reviews}),
@@ -199,12 +199,12 @@ class RecipeLstm:
 
 
 def _choose_rows(
-    rows: str, recipes: str, *, threads: int, work: Path, console: Console
+    rows: str, recipes: str, *, threads: int, models: Path, console: Console
 ) -> list[RecipeLstm | Baseline]:
     """Build the rows that were asked for; fastText's only where its package is installed."""
     known: dict[str, RecipeLstm | Baseline] = {}
     for name in _names(recipes):
-        row = RecipeLstm(load_recipe(name), work / _NAME, console)
+        row = RecipeLstm(load_recipe(name), models, console)
         known[row.name] = row
     for row in (TfidfNgrams(), NbNgrams(), FastTextBigrams(threads)):
         known[row.name] = row

@@ -12,6 +12,7 @@ import re
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ __all__ = ["Baseline", "FastTextBigrams", "NbNgrams", "TfidfNgrams", "clean"]
 _MARKUP = re.compile(MARKUP_PATTERN)
 _TOKEN_PATTERN = r"\w+(?:'\w+)?|[^\w\s]"  # words, and each punctuation mark by itself
 _TOKEN = re.compile(_TOKEN_PATTERN)
+_FASTTEXT = {"dim": 10, "epoch": 5, "wordNgrams": 2, "minCount": 1, "bucket": 10_000_000}
 
 
 class Baseline(ABC):
@@ -81,6 +83,7 @@ class _LinearNgrams(Baseline):
     def settings(self) -> dict[str, Any]:
         """The features and the solver."""
         return {
+            "source": self.source,
             "ngrams": f"1 to {self.longest} words",
             "tokens": _TOKEN_PATTERN,
             "solver": "liblinear, dual",
@@ -193,7 +196,7 @@ class FastTextBigrams(Baseline):
     source = "Joulin et al. 2016"
     parameter = "lr"
     candidates = (0.05, 0.1, 0.25, 0.5)
-    needs = "fasttext"
+    package = "fasttext-wheel"
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
@@ -202,14 +205,21 @@ class FastTextBigrams(Baseline):
     def installed(cls) -> bool:
         """Tell whether the package is there; it is an extra."""
         try:
-            return importlib.util.find_spec(cls.needs) is not None
+            return importlib.util.find_spec("fasttext") is not None
         except ValueError:  # what Python raises for a module that was barred from importing
             return False
 
     @property
     def settings(self) -> dict[str, Any]:
         """The options of fastText."""
-        return {**_FASTTEXT, "tokens": _TOKEN_PATTERN, "lr tried": list(self.candidates)}
+        return {
+            "source": self.source,
+            # Here and not among the conditions of all rows: it is an extra, and may come later.
+            "package": {self.package: metadata.version(self.package)},
+            **_FASTTEXT,
+            "tokens": _TOKEN_PATTERN,
+            "lr tried": list(self.candidates),
+        }
 
     def accuracies(
         self,
@@ -252,9 +262,6 @@ class FastTextBigrams(Baseline):
     def save(self, folder: Path) -> None:
         """Write fastText's own file."""
         self._model.save_model(str(folder / "model.bin"))
-
-
-_FASTTEXT = {"dim": 10, "epoch": 5, "wordNgrams": 2, "minCount": 1, "bucket": 10_000_000}
 
 
 def clean(text: str) -> str:

@@ -96,7 +96,10 @@ def _cells(summary: Summary) -> list[str]:
 
 def _conditions(content: dict[str, Any]) -> str:
     reviews, machine = content["reviews"], machine_line(content["machine"], content["threads"])
-    versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
+    packages = dict(content["versions"])
+    for run in content["runs"]:
+        packages |= run["settings"].get("package", {})
+    versions = ", ".join(f"{name} {version}" for name, version in packages.items())
     seeds = sorted({run["seed"] for run in content["runs"]})
     return (
         f"Trained on {reviews['train']:,} and tested on {reviews['test']:,} reviews of "

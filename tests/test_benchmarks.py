@@ -269,9 +269,9 @@ def test_fasttext_bigrams_learn_from_real_reviews(rows: dict[str, list[dict[str,
     }
     # A learning rate that gets something out of five passes over so few reviews.
     row.fit(texts["train"], labels["train"], value=5.0, seed=0)
-    assert (row.predict(texts["test"]) == labels["test"]).mean() > 0.65
+    assert (row.predict(texts["test"]) == labels["test"]).mean() > 0.6
     row.fit(texts["train"], 1 - labels["train"], value=5.0, seed=0)
-    assert (row.predict(texts["test"]) == labels["test"]).mean() < 0.35
+    assert (row.predict(texts["test"]) == labels["test"]).mean() < 0.4
 
 
 def test_fasttext_is_a_row_like_the_others(source: Path, tmp_path: Path):
