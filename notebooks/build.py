@@ -1,4 +1,4 @@
-"""The cells of the notebook as plain text; run as a script, write the .ipynb without outputs.
+"""The cells of the notebook as plain text; run as a script, it writes the .ipynb alone.
 
 Edit here, then run `python notebooks/execute.py`, which builds, executes and saves it.
 """

@@ -77,15 +77,17 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):
             RecipeError: the recipe or an override of it is wrong.
         """
         texts = check_texts(_texts(X))
-        y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
-        if len(texts) != len(y):
-            raise DataError(f"Got {len(texts)} texts and {len(y)} labels. Give one label a text.")
-        self.classes_, class_ids = np.unique(y, return_inverse=True)
+        labels = np.asarray(column_or_1d(y, warn=True))
+        check_classification_targets(labels)
+        if len(texts) != len(labels):
+            raise DataError(
+                f"Got {len(texts)} texts and {len(labels)} labels. Give one label a text."
+            )
+        self.classes_, class_ids = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise DataError(
-                f"All {len(y)} labels are of one class ({self.classes_.tolist()}); a classifier "
-                "needs at least two. Add texts of another class."
+                f"All {len(labels)} labels are of one class ({self.classes_.tolist()}); there must "
+                "be two at least. Add texts of another class."
             )
         seed = int(check_random_state(self.random_state).randint(_LARGEST_SEED))
         reviews = datasets.Dataset.from_dict(
@@ -162,11 +164,11 @@ def _with_validation(
     """Hold validation texts out as the recipe says, or none where there are too few to split."""
     size = recipe.training.validation_size
     if not size:
-        return datasets.DatasetDict(train=reviews), recipe
+        return datasets.DatasetDict({"train": reviews}), recipe
     try:
         kept, validation = split_reviews(reviews, test_size=size, seed=seed)
     except DataError as error:
         logger.warning("Training without a validation split: %s", error)
         alone = ["training.validation_size=0.0", "training.patience=0", "model.ngram_buckets=0"]
-        return datasets.DatasetDict(train=reviews), override(recipe, alone)
-    return datasets.DatasetDict(train=kept, validation=validation), recipe
+        return datasets.DatasetDict({"train": reviews}), override(recipe, alone)
+    return datasets.DatasetDict({"train": kept, "validation": validation}), recipe

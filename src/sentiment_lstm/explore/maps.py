@@ -271,8 +271,8 @@ def project(vectors: NDArray[Any], *, seed: int = 0) -> Projection:
     """
     if len(vectors) < 2:
         raise TextError(f"A map needs two points at least; there are {len(vectors)}.")
-    unit = normalize(np.asarray(vectors, dtype=np.float64))
-    if np.ptp(unit, axis=0).max() < 1e-6:
+    unit = np.asarray(normalize(np.asarray(vectors, dtype=np.float64)))
+    if (unit.max(axis=0) - unit.min(axis=0)).max() < 1e-6:
         raise TextError("All points of the map are alike. Give texts that differ.")
     pca = PCA(n_components=2, svd_solver="full").fit(unit)
     plane = pca.transform(unit)

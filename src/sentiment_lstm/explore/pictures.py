@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import textalloc
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -55,7 +56,8 @@ def draw_tokens(tokens: TokenMap) -> Figure:
         points.set_edgecolor("#37415166")
         axis.margins(0.1)
         _name_axes(axis, method, tokens)
-    figure.colorbar(points, ax=axes, shrink=0.7, pad=0.02, label=caption)
+    scale = ScalarMappable(norm, colours)
+    figure.colorbar(scale, ax=axes, shrink=0.7, pad=0.02, label=caption)
     add_headline(figure, _token_title(tokens))
     # Labels are placed by what is drawn already, so they come last, and nothing may move after.
     figure.draw_without_rendering()
