@@ -118,6 +118,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Iterable[str]) -> NDArray[Any]:
         """Give the most probable label of each text, (N,)."""
+        check_is_fitted(self, "classifier_")
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
     def predict_proba(self, X: Iterable[str]) -> NDArray[np.float64]:
