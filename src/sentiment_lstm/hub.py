@@ -13,18 +13,18 @@ _PROBE_TIMEOUT_S = 3.0
 
 
 def hub_answers() -> bool:
-    """Send the hub one request without retries; any answer will do, an error status included."""
+    """Send the hub one request without retries; an answer that the server failed counts as none."""
     from huggingface_hub import constants
     from huggingface_hub.utils import get_session
 
     if constants.is_offline_mode():
         return False
     try:
-        get_session().head(constants.ENDPOINT, timeout=_PROBE_TIMEOUT_S)
+        answer = get_session().head(constants.ENDPOINT, timeout=_PROBE_TIMEOUT_S)
     except Exception as error:  # the HTTP library's own kinds differ from version to version
         logger.info("The hub does not answer: %s", error)
         return False
-    return True
+    return answer.status_code < 500
 
 
 def only_local_files(source: str | Path) -> bool:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 import datasets.config
-import huggingface_hub
 from datasets import DatasetDict, load_dataset
-from huggingface_hub.utils import get_session
 
 from sentiment_lstm.data.folders import rows_of_dataset_dict
 from sentiment_lstm.data.rows import Rows
 from sentiment_lstm.errors import DataError
+from sentiment_lstm.hub import hub_answers
 
 __all__ = ["LOCAL_WAYS", "read_hub"]
-
-logger = logging.getLogger(__name__)
 
 LOCAL_WAYS = (
     'Two ways need no hub: a local folder of the hub\'s layout (load_reviews("path/to/imdb")), or '
@@ -26,7 +22,6 @@ LOCAL_WAYS = (
 )
 # The hub moved the data sets without an owner under one; the cache knows the new name only.
 _MOVED = {"imdb": "stanfordnlp/imdb"}
-_PROBE_TIMEOUT_S = 3.0
 
 
 def read_hub(
@@ -48,7 +43,7 @@ def read_hub(
             it, or it is at fault.
     """
     repository = _MOVED.get(name, name)
-    reachable = _hub_answers()
+    reachable = hub_answers()
     try:
         # Without this, five retries with growing pauses come before the cache is looked at.
         with nullcontext() if reachable else _cache_only():
@@ -67,19 +62,6 @@ def read_hub(
     if not isinstance(dataset, DatasetDict):
         raise DataError(f"{name}: the hub gave a {type(dataset).__name__}, expected its splits.")
     return rows_of_dataset_dict(name, dataset, text_column=text_column, label_column=label_column)
-
-
-def _hub_answers() -> bool:
-    if datasets.config.HF_HUB_OFFLINE:
-        return False
-    try:
-        # One request without retries.
-        endpoint = huggingface_hub.constants.ENDPOINT
-        answer = get_session().head(endpoint, timeout=_PROBE_TIMEOUT_S)
-    except Exception as error:  # the HTTP library's own kinds differ from version to version
-        logger.info("the hub does not answer: %s", error)
-        return False
-    return answer.status_code < 500
 
 
 def _switched_off() -> str:
