@@ -29,7 +29,7 @@ __all__ = ["Baseline", "FastTextBigrams", "NbNgrams", "TfidfNgrams", "clean"]
 _MARKUP = re.compile(MARKUP_PATTERN)
 _TOKEN_PATTERN = r"\w+(?:'\w+)?|[^\w\s]"  # words, and each punctuation mark by itself
 _TOKEN = re.compile(_TOKEN_PATTERN)
-_FASTTEXT = {"dim": 10, "epoch": 5, "wordNgrams": 2, "minCount": 1, "bucket": 10_000_000}
+_FASTTEXT = {"dim": 10, "epoch": 25, "wordNgrams": 2, "minCount": 1, "bucket": 10_000_000}
 
 
 class Baseline(ABC):
@@ -245,7 +245,9 @@ class FastTextBigrams(Baseline):
 
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "train.txt"
-            lines = zip(labels, _lines(texts), strict=True)
+            lines = list(zip(labels, _lines(texts), strict=True))
+            # It takes the lines in their order, and the official ones are sorted by label.
+            np.random.default_rng(seed).shuffle(lines)
             path.write_text(
                 "".join(f"__label__{label} {line}\n" for label, line in lines), encoding="utf-8"
             )
