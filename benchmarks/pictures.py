@@ -198,6 +198,8 @@ def _label_points(figure: Figure, axes: Axes, summaries: list[Summary]) -> None:
         linewidth=0.6,
         max_distance=0.4,
         min_distance=0.03,
+        avoid_label_lines_overlap=True,
+        avoid_crossing_label_lines=True,
     )
 
 

@@ -81,7 +81,7 @@ class TrainingSettings:
     max_gradient_norm: float = 0.0  # 0 clips nothing
     label_smoothing: float = 0.0
     validation_size: float = 0.1  # share of train; 0 trains on all of it, and picks no epoch
-    patience: int = 0  # epochs without a better validation loss before stopping; 0 never stops
+    patience: int = 0  # epochs without a better validation accuracy before stopping; 0 never stops
 
     def __post_init__(self) -> None:
         _check_range("training.epochs", self.epochs, low=1)
