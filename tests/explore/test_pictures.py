@@ -18,6 +18,7 @@ from sentiment_lstm.explore import (
     load_encoder,
     save_maps,
 )
+from sentiment_lstm.explore.pictures import label_places
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +117,28 @@ def test_a_folder_that_cannot_be_written_is_named(tokens, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SaveError, match="file"):
         save_maps(tmp_path / "file", tokens=tokens, reviews=None)
+
+
+def test_a_page_names_a_point_only_where_the_label_covers_nothing():
+    corners = np.array([[0.0, 0.0], [1.0, 1.0]])
+    crowd = np.concatenate([corners, [[0.5, 0.5]] * 12])
+    places = label_places(crowd, ["word"] * len(crowd))
+    assert places[:2] == ["top center", "top center"]
+    assert None in places[2:]
+    apart = np.concatenate([corners, [[0.5, 0.5], [0.5, 0.51]]])
+    two = label_places(apart, ["word"] * 4)
+    assert two[2] != two[3]
+    assert None not in two
+    last_first = label_places(crowd, ["word"] * len(crowd), np.arange(len(crowd))[::-1])
+    named = [place is not None for place in places[2:]]
+    assert named == [place is not None for place in last_first[:1:-1]]
+    assert named == sorted(named, reverse=True), "who chooses first has the room"
+
+
+def test_pages_label_the_words_of_a_review_that_is_not_crowded(encoder, tmp_path):
+    tokens = explore_tokens("A dull film, badly acted.", encoder=encoder)
+    save_maps(tmp_path, tokens=tokens, reviews=None)
+    page = (tmp_path / "tokens.html").read_text()
+    assert page.count('"textposition":[') == 2
+    for word in ("dull", "film", "badly", "acted"):
+        assert page.count(f'"{word}"') >= 2

@@ -113,7 +113,7 @@ def _sample(reviews: Any, size: int, seed: int) -> Any:  # noqa: ANN401 - datase
     """At most `size` reviews that hold a word, as many of each label as its share gives."""
     from sentiment_lstm.text import is_blank
 
-    kept = reviews.filter(lambda text: not is_blank(text), input_columns="text")
+    kept = reviews.select([row for row, text in enumerate(reviews["text"]) if not is_blank(text)])
     if size >= len(kept):
         return kept
     stratum = None if -1 in kept["label"] else "label"

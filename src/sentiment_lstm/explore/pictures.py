@@ -31,7 +31,7 @@ from sentiment_lstm.figures import (
 )
 from sentiment_lstm.text import shorten
 
-__all__ = ["draw_reviews", "draw_tokens", "save_maps"]
+__all__ = ["draw_reviews", "draw_tokens", "label_places", "save_maps"]
 
 _METHODS = ("PCA", "t-SNE")
 _PULLS = LinearSegmentedColormap.from_list("pull", [NEGATIVE, "#E5E7EB", POSITIVE])
@@ -39,6 +39,20 @@ _POSITIONS = LinearSegmentedColormap.from_list(
     "position", ["#F0C872", "#C8553D", "#7A3B69", "#26355D"]
 )
 _HOVER_CHARACTERS = 90
+# One map of a page, at the least, and what stands in it; all in pixels.
+_PAGE_MAP_PX = np.array([480.0, 560.0])
+_MARKER_PX, _LETTER_PX, _LINE_PX = 6.0, 6.0, 12.0
+# A label's place beside its point, by Plotly's name: to the right, and up.
+_PLACES = {
+    "top center": (0, 1),
+    "bottom center": (0, -1),
+    "middle right": (1, 0),
+    "middle left": (-1, 0),
+    "top right": (1, 1),
+    "top left": (-1, 1),
+    "bottom right": (1, -1),
+    "bottom left": (-1, -1),
+}
 
 
 def draw_tokens(tokens: TokenMap) -> Figure:
@@ -204,13 +218,21 @@ def _token_page(tokens: TokenMap) -> str:
         for point in tokens.points
     ]
 
+    labels = [point.label for point in tokens.points]
+    order = (
+        np.argsort(-np.abs(values), kind="stable") if tokens.points[0].pull is not None else None
+    )
+
     def trace(plane: NDArray[np.float64], last: bool) -> Any:  # noqa: ANN401
+        places = label_places(plane, labels, order)
         return go.Scatter(
             x=plane[:, 0].round(6).tolist(),
             y=plane[:, 1].round(6).tolist(),
             mode="markers+text",
-            text=[escape(point.label) for point in tokens.points],
-            textposition="top center",
+            text=[
+                escape(label) if place else "" for label, place in zip(labels, places, strict=True)
+            ],
+            textposition=[place or "top center" for place in places],
             textfont={"size": 10},
             hovertext=hover,
             hoverinfo="text",
@@ -229,9 +251,45 @@ def _token_page(tokens: TokenMap) -> str:
 
     note = (
         "Every point is a word, placed by its contextual embedding. Point at one to read its place "
-        "and its pull; drag to zoom in where words crowd, double-click to zoom out."
+        "and its pull, or the word itself where there is no room for it; drag to zoom in, "
+        "double-click to zoom out."
     )
     return _page(_token_title(tokens), note, tokens, [[trace], [trace]])
+
+
+def label_places(
+    plane: NDArray[np.float64], labels: Sequence[str], order: NDArray[np.int64] | None = None
+) -> list[str | None]:
+    """Find a place beside each point of a page's map where its label covers nothing.
+
+    Args:
+        plane: (N, 2), the points.
+        labels: N texts.
+        order: who chooses first; the order of the points if None.
+
+    Returns:
+        N positions by Plotly's names; None where a label has no room.
+    """
+    low, high = plane.min(axis=0), plane.max(axis=0)
+    points = (plane - low) / np.maximum(high - low, 1e-9) * _PAGE_MAP_PX  # (N, 2)
+    taken = [(x - _MARKER_PX, y - _MARKER_PX, x + _MARKER_PX, y + _MARKER_PX) for x, y in points]
+    places: list[str | None] = [None] * len(labels)
+    for row in range(len(labels)) if order is None else order:
+        x, y = points[row]
+        half, height = len(labels[row]) * _LETTER_PX / 2, _LINE_PX
+        for name, (right, up) in _PLACES.items():
+            left = x - half + right * (half + _MARKER_PX)
+            bottom = y - height / 2 + up * (height / 2 + _MARKER_PX)
+            box = (left, bottom, left + 2 * half, bottom + height)
+            if not any(_overlap(box, other) for at, other in enumerate(taken) if at != row):
+                places[row] = name
+                taken.append(box)
+                break
+    return places
+
+
+def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _review_page(reviews: ReviewMap) -> str:
