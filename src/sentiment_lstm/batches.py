@@ -35,7 +35,8 @@ def fixed_length_dataset(
         pad_token_id: what stands behind the last token.
 
     Returns:
-        Tensors `input_ids` (N, T) int64, `attention_mask` (N, T) int64 and `labels` (N,) int64.
+        Tensors `input_ids` (N, T) int64, `attention_mask` (N, T) int64 and `labels` (N,) int64 or
+        (N, C) float32.
     """
     input_ids = torch.full((len(tokenized), length_tokens), pad_token_id)
     attention_mask = torch.zeros_like(input_ids)
@@ -55,11 +56,12 @@ def collate_ragged(rows: Sequence[dict], *, pad_token_id: int = 0) -> dict[str, 
     """Pad rows of different length, on the right, to the longest of them.
 
     Args:
-        rows: each with `input_ids` and, for training, `labels`.
+        rows: each with `input_ids` and, for training, `labels`: a class id, or C probabilities.
         pad_token_id: what stands behind the last token.
 
     Returns:
-        `input_ids` (B, T) int64, `attention_mask` (B, T) int64 and, if given, `labels` (B,) int64.
+        `input_ids` (B, T) int64, `attention_mask` (B, T) int64 and, if given, `labels` (B,) int64
+        or (B, C) float32.
     """
     ids = [torch.as_tensor(row["input_ids"], dtype=torch.int64) for row in rows]
     input_ids = pad_sequence(ids, batch_first=True, padding_value=pad_token_id)  # (B, T)

@@ -191,6 +191,38 @@ def test_padding_before_a_token_is_named():
         small_model()(input_ids, mask)
 
 
+def test_probabilities_as_labels_lose_what_class_ids_lose_where_they_are_certain():
+    model = small_model(id2label={0: "a", 1: "b", 2: "c"})
+    input_ids, mask = ragged_batch(12, 5, 9)
+    ids = torch.tensor([2, 0, 1])
+    with torch.no_grad():
+        hard = model(input_ids, mask, labels=ids).loss
+        certain = model(input_ids, mask, labels=torch.eye(3)[ids]).loss
+        even = model(input_ids, mask, labels=torch.full((3, 3), 1 / 3))
+    torch.testing.assert_close(certain, hard)
+    torch.testing.assert_close(even.loss, -even.logits.log_softmax(1).mean())
+
+
+@pytest.mark.parametrize(
+    ("labels", "complaint"),
+    [
+        (torch.ones(2, 3), r"\(2, 3\) torch.float32; expected class ids \(2,\) torch.int64, or"),
+        (torch.ones(2), r"\(2,\) torch.float32"),
+        (torch.tensor([[0, 1], [1, 0]]), r"\(2, 2\) torch.int64"),
+        (torch.tensor([1, 0, 1]), r"\(3,\) torch.int64"),
+        (torch.tensor([[0.5, 0.5], [0.5, 0.7]]), "labels of review 1 of the batch are"),
+        (torch.tensor([[-0.5, 1.5], [0.5, 0.5]]), "labels of review 0 .* 0 or more and 1 in sum"),
+        (torch.tensor([[0.5, 0.5], [0.5, torch.nan]]), "labels of review 1 .* nan"),
+    ],
+)
+def test_labels_that_are_neither_ids_nor_probabilities_are_named(
+    labels: torch.Tensor, complaint: str
+):
+    input_ids, mask = ragged_batch(4, 4)
+    with pytest.raises(ValueError, match=complaint):
+        small_model()(input_ids, mask, labels=labels)
+
+
 def test_auto_classes_load_what_save_pretrained_wrote(tmp_path):
     model = small_model(id2label={0: "bad", 1: "fine", 2: "good"})
     model.save_pretrained(tmp_path)

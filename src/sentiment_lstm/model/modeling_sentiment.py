@@ -81,7 +81,8 @@ class SentimentModel(PreTrainedModel):
             input_ids: (B, T) int64.
             attention_mask: (B, T), 1 at tokens and 0 at padding; None takes every token as text.
                 Padding stands on the right.
-            labels: (B,) int64; with them the cross-entropy is returned as well.
+            labels: class ids (B,) int64, or the probability of every class (B, C) float; with them
+                the cross-entropy is returned as well.
             token_type_ids: ignored; BERT's tokenizers hand them over.
 
         Returns:
@@ -89,7 +90,8 @@ class SentimentModel(PreTrainedModel):
             cross-entropy, where labels are.
 
         Raises:
-            ValueError: a review has no token, or padding stands before one.
+            ValueError: a review has no token, or padding stands before one; or the labels are
+                neither class ids nor probabilities.
         """
         del token_type_ids
         input_ids, text_mask = self._frame(input_ids, attention_mask)
@@ -98,6 +100,8 @@ class SentimentModel(PreTrainedModel):
         if self.ngrams is not None and self.config.ngram_scale > 0:
             logits = logits + self.config.ngram_scale * self.ngrams(input_ids, text_mask)
         logits = logits / self.config.temperature
+        if labels is not None:
+            self._check_labels(labels, logits)
         loss = None if labels is None else functional.cross_entropy(logits, labels)
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
@@ -184,6 +188,27 @@ class SentimentModel(PreTrainedModel):
                     f"Review {row} of the batch has padding before a token; pad right."
                 )
         return input_ids, mask
+
+    def _check_labels(self, labels: Tensor, logits: Tensor) -> None:
+        """Refuse what the cross-entropy would misread, or refuse in words of its own."""
+        if labels.dtype == torch.int64 and labels.shape == logits.shape[:1]:
+            return
+        if not labels.is_floating_point() or labels.shape != logits.shape:
+            size, classes = logits.shape
+            raise ValueError(
+                f"The labels are {tuple(labels.shape)} {labels.dtype}; expected class ids "
+                f"({size},) torch.int64, or the probability of every class ({size}, {classes}) of "
+                "a floating-point type."
+            )
+        if not torch.compiler.is_compiling():
+            # A hundredth, because rows that were kept in half precision do not sum to 1 exactly.
+            proper = (labels >= 0).all(1) & ((labels.float().sum(1) - 1).abs() < 0.01)
+            if not proper.all():
+                row = int((~proper).nonzero()[0])
+                raise ValueError(
+                    f"The labels of review {row} of the batch are {labels[row].tolist()}; expected "
+                    "probabilities, 0 or more and 1 in sum."
+                )
 
     def _embed(self, input_ids: Tensor) -> Tensor:
         embedded = self.embedding(input_ids)  # (R, W, E)
