@@ -10,7 +10,6 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Sampler, TensorDataset
 
 __all__ = [
@@ -66,10 +65,13 @@ def collate_ragged(rows: Sequence[dict], *, pad_token_id: int = 0) -> dict[str, 
         `input_ids` (B, T) int64, `attention_mask` (B, T) int64 and, if given, `labels` (B,) int64
         or (B, C) float32.
     """
-    ids = [torch.as_tensor(row["input_ids"], dtype=torch.int64) for row in rows]
-    input_ids = pad_sequence(ids, batch_first=True, padding_value=pad_token_id)  # (B, T)
-    lengths = torch.tensor([len(row) for row in ids])
-    attention_mask = (torch.arange(input_ids.shape[1]) < lengths[:, None]).long()
+    ids = [np.asarray(row["input_ids"]) for row in rows]
+    lengths = np.array([len(row) for row in ids])
+    padded = np.full((len(ids), lengths.max()), pad_token_id, dtype=np.int64)
+    for place, row in enumerate(ids):
+        padded[place, : len(row)] = row
+    input_ids = torch.from_numpy(padded)  # (B, T)
+    attention_mask = (torch.arange(input_ids.shape[1]) < torch.from_numpy(lengths)[:, None]).long()
     batch = {"input_ids": input_ids, "attention_mask": attention_mask}
     if "labels" in rows[0]:
         batch["labels"] = torch.tensor([row["labels"] for row in rows])

@@ -100,6 +100,7 @@ def make_trainer(
         warmup_steps=settings.warmup_share,
         weight_decay=settings.weight_decay,  # AdamW without weight decay is Adam
         max_grad_norm=settings.max_gradient_norm,
+        optim="adamw_torch_fused",
         label_smoothing_factor=settings.label_smoothing,
         eval_strategy="epoch" if validates else "no",
         save_strategy="epoch",
