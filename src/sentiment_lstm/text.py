@@ -13,7 +13,7 @@ __all__ = ["MARKUP_PATTERN", "check_texts", "is_blank", "sentences", "shorten"]
 # (tokenizers), Python and JavaScript read alike, because tokenizer.json carries it to all three.
 MARKUP_PATTERN = r"<[bB][rR]\s*/?>"
 _MARKUP = re.compile(MARKUP_PATTERN)
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[.!?][\"')\]])\s+")
 
 
 def is_blank(text: str) -> bool:

@@ -74,7 +74,7 @@ def test_an_override_changes_one_setting_and_keeps_the_rest():
         ("model.bidirectional=1", "model.bidirectional is 1; expected a value of type bool"),
         ("epochs=3", "no setting of the form section.key=value"),
         ("training.epochs", "no setting of the form section.key=value"),
-        ("optimizer.name=sgd", "one of the sections tokens, model, training"),
+        ("optimizer.name=sgd", "one of the sections tokens, model, pre"),
     ],
 )
 def test_a_wrong_override_is_named(assignment: str, complaint: str):
