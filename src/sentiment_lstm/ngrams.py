@@ -98,6 +98,11 @@ def fit_ngram_table(
     weights, biases = [], []
     for class_id in [1] if num_labels == 2 else range(num_labels):
         inside = labels == class_id
+        if not inside.any():
+            # A class may be declared and have no review to train on: nothing speaks for it.
+            weights.append(np.zeros(len(reviews)))
+            biases.append(-np.log1p(len(labels)))
+            continue
         ratio = _log_count_ratio(presence, inside)
         ratio[reviews < _MIN_REVIEWS] = 0.0
         linear = LogisticRegression(
