@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
 from sentiment_lstm.errors import DataError
+from sentiment_lstm.ordinal import ordinal_targets
 from sentiment_lstm.recipes import Recipe
 from sentiment_lstm.soft_labels import soft_labels
 from sentiment_lstm.teachers import Teacher
@@ -99,7 +100,11 @@ def prepare_lessons(
             )
             if name == "labelled":
                 share = recipe.distillation.teacher_share
-                truth = np.eye(len(label_names), dtype=np.float32)[np.asarray(part["label"])]
+                classes = np.eye(len(label_names), dtype=np.float32)
+                if recipe.training.ordinal:
+                    slope = recipe.training.ordinal_slope
+                    classes = ordinal_targets(len(label_names), slope=slope)
+                truth = classes[np.asarray(part["label"])]
                 said = share * said + (1 - share) * truth
             tokenized = _with_probabilities(tokenized, said)
         rows.append(tokenized)

@@ -102,6 +102,11 @@ def fit_ngram_table(
         share = labels == class_id if labels.ndim == 1 else labels[:, class_id]
         share = np.asarray(share, dtype=np.float32)  # (N,) of the class
         inside, weight = share > 0.5, np.abs(2 * share - 1)
+        if not inside.any() or inside.all():
+            # A class may be declared and have no review to train on: nothing speaks for it.
+            weights.append(np.zeros(len(reviews)))
+            biases.append(np.log1p(len(labels)) * (1 if inside.all() else -1))
+            continue
         ratio = _log_count_ratio(presence, share)
         ratio[reviews < _MIN_REVIEWS] = 0.0
         linear = LogisticRegression(

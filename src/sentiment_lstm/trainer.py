@@ -30,6 +30,7 @@ from sentiment_lstm.batches import (
     padding_share,
 )
 from sentiment_lstm.model import SentimentModel
+from sentiment_lstm.ordinal import ordinal_targets
 from sentiment_lstm.recipes import Recipe
 
 __all__ = ["EpochRecord", "SentimentTrainer", "make_trainer", "read_history"]
@@ -170,6 +171,12 @@ class SentimentTrainer(Trainer):
         super().__init__(**arguments)
         if self.label_smoother is not None:
             self.label_smoother = _LabelSmoother(epsilon=self.args.label_smoothing_factor)
+        # A row a class: the probabilities to train on in its place.
+        self._targets: torch.Tensor | None = None
+        if recipe.training.ordinal:
+            classes = arguments["model"].num_labels
+            table = ordinal_targets(classes, slope=recipe.training.ordinal_slope)
+            self._targets = torch.from_numpy(table).to(self.args.device)  # (C, C)
 
     def compute_loss(
         self,
@@ -179,6 +186,9 @@ class SentimentTrainer(Trainer):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         labels = inputs["labels"]
+        # Lessons with a teacher bring probabilities, the order of the classes already in them.
+        if model.training and self._targets is not None and labels.ndim == 1:
+            inputs = {**inputs, "labels": self._targets[labels]}  # (B, C)
         computed: Any = super().compute_loss(
             model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch
         )

@@ -38,6 +38,7 @@ from sentiment_lstm.finetuning import finetune_teacher
 from sentiment_lstm.lessons import Lessons, prepare_lessons, unlabelled_texts
 from sentiment_lstm.model import SentimentConfig, SentimentModel
 from sentiment_lstm.ngrams import fit_ngram_channel, ngram_logits
+from sentiment_lstm.ordinal import label_values
 from sentiment_lstm.precision import fast_bfloat16
 from sentiment_lstm.prediction import Classifier
 from sentiment_lstm.pretraining import pretrain
@@ -156,6 +157,7 @@ def build_model(
             pad_token_id=int(tokenizer.get_vocab()[str(tokenizer.pad_token)]),
             fixed_length=tokens.max_length_tokens if tokens.fixed_length else None,
             ngram_orders=list(range(1, longest_ngram + 1)),
+            ordinal=recipe.training.ordinal,
             id2label=dict(enumerate(label_names)),
             label2id={name: class_id for class_id, name in enumerate(label_names)},
         )
@@ -193,6 +195,8 @@ def _train(
         max_length_tokens=recipe.tokens.max_length_tokens or None,
     )
     label_names = reviews["train"].features["label"].names
+    if recipe.training.ordinal:
+        _check_order(label_names)
     set_seed(seed)
     # Adam's moments of words not seen for long decay into denormal numbers, on which a CPU computes
     # a hundred times slower.
@@ -298,6 +302,21 @@ def _train(
         _save(result, classifier, recipe, run, work)
         shutil.rmtree(work, ignore_errors=True)
     return result
+
+
+def _check_order(label_names: list[str]) -> None:
+    """Say what an order of the classes cannot mean, or may not be."""
+    order = " < ".join(label_names)
+    if len(label_names) == 2:
+        logger.warning(
+            "training.ordinal does no more than smooth the labels where there are two, %s.", order
+        )
+    elif label_values(label_names) is None:
+        logger.warning(
+            "training.ordinal takes the labels in the order %s. If that is not theirs, let each "
+            "begin with a number, as in '1 bad'.",
+            order,
+        )
 
 
 def _finish_on_validation(

@@ -84,6 +84,8 @@ class TrainingSettings:
     weight_decay: float = 0.0
     max_gradient_norm: float = 0.0  # 0 clips nothing
     label_smoothing: float = 0.0
+    ordinal: bool = False  # the classes have an order, such as stars: a near miss is less wrong
+    ordinal_slope: float = 2.0  # how fast a class's share of the target falls with its distance
     validation_size: float = 0.1  # share of train; 0 trains on all of it, and picks no epoch
     patience: int = 0  # epochs without a better validation accuracy before stopping; 0 never stops
     precision: str = "auto"  # of the LSTM: bfloat16 where the processor multiplies it faster
@@ -98,6 +100,7 @@ class TrainingSettings:
         _check_range("training.weight_decay", self.weight_decay, low=0)
         _check_range("training.max_gradient_norm", self.max_gradient_norm, low=0)
         _check_range("training.label_smoothing", self.label_smoothing, low=0, below=1)
+        _check_range("training.ordinal_slope", self.ordinal_slope, above=0, below=100)
         _check_range("training.validation_size", self.validation_size, low=0, below=1)
         _check_range("training.patience", self.patience, low=0)
         _check_range("training.adversarial", self.adversarial, low=0)
