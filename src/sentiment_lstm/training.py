@@ -273,7 +273,8 @@ def _train(
             logits, labels = _finish_on_validation(trainer, model, lessons)
         calibration = calibrate(logits, labels)
         model.config.temperature = calibration.temperature
-        validation_accuracy = float((logits.argmax(1) == labels).mean())
+        model.config.calibration_bias = calibration.bias
+        validation_accuracy = float((calibration.rescaled(logits).argmax(1) == labels).mean())
     seconds = sum(stages.seconds.values())
 
     history = read_history(trainer.state.log_history)
