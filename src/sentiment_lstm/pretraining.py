@@ -59,6 +59,9 @@ class Pretraining(nn.Module):
         settings: the recipe's.
     """
 
+    drawn: Tensor
+    weight: Tensor
+
     def __init__(
         self, model: SentimentModel, counts: NDArray[np.int64], settings: PretrainingSettings
     ) -> None:
@@ -101,9 +104,9 @@ class Pretraining(nn.Module):
         negatives = torch.multinomial(self.drawn, self.negatives)  # (K,), none twice
         total = weights = input_ids.new_zeros((), dtype=torch.float32)
         for direction, head in enumerate(self.heads):
-            loss, weight = self._direction_loss(
-                states[direction], orders[direction], mask, head, negatives
-            )
+            read = states[direction]
+            assert read is not None  # there are as many heads as directions
+            loss, weight = self._direction_loss(read, orders[direction], mask, head, negatives)
             total, weights = total + loss, weights + weight
         return {"loss": total / weights.clamp(min=1e-6)}
 
@@ -116,7 +119,7 @@ class Pretraining(nn.Module):
         logarithm of how often a word is drawn is taken off its score, so that in the mean the loss
         is that of the whole vocabulary.
         """
-        low = self.encoder.bfloat16 and self.training
+        low = self.encoder.low_precision and self.training
         with torch.autocast(states.device.type, dtype=torch.bfloat16, enabled=low):
             foretold = head(states)  # (R, W, E)
             scores = foretold @ self.targets(negatives).T  # (R, W, K)

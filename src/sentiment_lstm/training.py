@@ -202,7 +202,7 @@ def _train(
     # a hundred times slower.
     torch.set_flush_denormal(True)
     model = build_model(recipe, tokenizer, label_names)
-    model.encoder.bfloat16 = recipe.training.precision == "bfloat16" or (
+    model.encoder.low_precision = recipe.training.precision == "bfloat16" or (
         recipe.training.precision == "auto" and fast_bfloat16()
     )
     unlabelled = _unlabelled(reviews, unlabelled, recipe)
