@@ -29,11 +29,12 @@ from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.model.segment_lstm import pad_to_common_shape, reverse_within_length
 from sentiment_lstm.recipes import PretrainingSettings
 
-__all__ = ["Pretraining", "pretrain"]
+__all__ = ["PRETRAINED", "Pretraining", "pretrain"]
 
 logger = logging.getLogger(__name__)
 
-_WEIGHTS = "pretrained.safetensors"
+PRETRAINED = "pretrained.safetensors"
+
 _SHORTEST_SEGMENT = 4  # tokens; a shorter one has next to nothing to foretell
 _WARMUP_SHARE = 0.05
 _EMBEDDING_DROPOUT = 0.1
@@ -164,7 +165,7 @@ def pretrain(
         The loss of the last part of the texts, in nats a word foretold; NaN if the weights were
         there already.
     """
-    done = work / _WEIGHTS
+    done = work / PRETRAINED
     if done.is_file():
         model.load_state_dict(load_file(done), strict=False)
         return float("nan")
@@ -213,8 +214,8 @@ def pretrain(
         for name, tensor in model.state_dict().items()
         if name.startswith(("embedding.", "encoder."))
     }
-    save_file(kept, work / f"{_WEIGHTS}.new")
-    (work / f"{_WEIGHTS}.new").replace(done)
+    save_file(kept, work / f"{PRETRAINED}.new")
+    (work / f"{PRETRAINED}.new").replace(done)
     for folder in work.glob("checkpoint-*"):
         shutil.rmtree(folder, ignore_errors=True)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
