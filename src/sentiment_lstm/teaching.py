@@ -40,8 +40,8 @@ def texts_to_learn_from(
         recipe: of the training.
 
     Returns:
-        From :func:`sentiment_lstm.lessons.unlabelled_texts`; None where the recipe asks for none, or
-        there is none, which is said in the log.
+        From `unlabelled_texts`; None where the recipe asks for none, or there is none, which the
+        log says then.
 
     Raises:
         DataError: there is no column `text`, or no text in it.

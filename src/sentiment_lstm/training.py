@@ -111,7 +111,7 @@ def train(
         unlabelled: a column `text`; in place of the split `unsupervised`.
         soft_labels_folder: where the teachers' soft labels are kept, to be used again by other
             trainings; None keeps them until this one has ended.
-        pretrained_weights: what a pre-training by this recipe and seed has left; it is not run again.
+        pretrained_weights: what a pre-training by this recipe and seed has left, to spare another.
         evaluate_test: measure the split `test` once, when all is decided.
         on_epoch: called with the record of each epoch.
         on_stage: called with one line when a stage before the training begins, or gets on.
