@@ -24,6 +24,7 @@ __all__ = [
     "newest_checkpoint",
     "open_folder",
     "stopped_early",
+    "versions",
 ]
 
 TRAINER_STATE = "trainer_state.json"
@@ -51,8 +52,14 @@ def describe(
             "train": fingerprint(train),
             "validation": None if validation is None else fingerprint(validation),
         },
-        "versions": {"python": platform.python_version()}
-        | {name: metadata.version(name) for name in _VERSIONS},
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of Python, and of the packages that decide the trained weights."""
+    return {"python": platform.python_version()} | {
+        name: metadata.version(name) for name in _VERSIONS
     }
 
 
