@@ -15,7 +15,8 @@ from sentiment_lstm.errors import DataError
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from sentiment_lstm.tuning import TrialRecord, TuningResult
+    from sentiment_lstm.tuning.search import TuningResult
+    from sentiment_lstm.tuning.study import TrialRecord
 
 __all__ = ["tune"]
 
@@ -90,13 +91,13 @@ def tune(
     """Search the settings with which a recipe does best on held-out validation reviews."""
     console = Console(highlight=False, soft_wrap=True)
     with console.status("Loading the libraries and the reviews"):
-        from sentiment_lstm.tuning.study import check_optuna
+        from sentiment_lstm.tuning.study import check_optuna, rank
 
         check_optuna()
         from sentiment_lstm.data import load_reviews
         from sentiment_lstm.recipes import load_recipe, override, to_toml
-        from sentiment_lstm.tuning import METRICS, rank
-        from sentiment_lstm.tuning import tune as search
+        from sentiment_lstm.tuning.search import METRICS
+        from sentiment_lstm.tuning.search import tune as search
 
         base = override(load_recipe(recipe), assignments or [])
         reviews = load_reviews(

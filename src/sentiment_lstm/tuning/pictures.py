@@ -123,7 +123,7 @@ def draw_slices(
     if ranked:
         figures.add_headline(
             figure,
-            f"The settings of all trials; ringed, those of the best, trial {ranked[0].number}",
+            f"Every trial by its settings; ringed: the best, {ranked[0].number}; hollow: pruned",
         )
     return figure
 
@@ -142,7 +142,7 @@ def _scatter(
     if state == "pruned":
         axes.scatter(numbers, values, s=22, facecolors="none", edgecolors=LINE, label="pruned")
     else:
-        axes.scatter(numbers, values, s=22, color=NEUTRAL, label="complete", zorder=3)
+        axes.scatter(numbers, values, s=22, color=NEUTRAL, alpha=0.75, label="complete", zorder=3)
 
 
 def _ring(axes: Axes, number: float, record: TrialRecord, scale: float) -> None:
@@ -167,6 +167,7 @@ def _label_values(axes: Axes, entry: Range | Choices) -> None:
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.tick_params(which="minor", length=0)
     else:
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=isinstance(entry.low, int)))
 

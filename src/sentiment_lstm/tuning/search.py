@@ -51,6 +51,7 @@ METRICS: dict[str, Literal["maximize", "minimize"]] = {
 PRUNERS = ("median", "hyperband", "none")
 _NO_SETTINGS = {"name", "summary"}
 _FOLDER_OF_TRIALS = "trials"
+_MEDIAN_OF = 3  # trials that came as far, at least, before a worse one is ended
 _SECONDS_A_MINUTE = 60
 
 
@@ -101,7 +102,7 @@ def tune(
         metric: `accuracy`, or `log_loss` after calibration, of the finished model.
         pruner: what ends a trial early, by its figure after each epoch: `median`, `hyperband` or
             `none`.
-        time_limit_min: minutes after which no trial of this part is begun.
+        time_limit_min: minutes after which no trial but the first of this part is begun.
         source: what the reviews were loaded from, for the records.
         seed: of the validation split and of every training, as for `train`, and of the search.
         restart: throw away the study that stands in the output folder.
@@ -329,14 +330,15 @@ class _SearchTrainer(Trainer):
             trainer.hp_space = lambda _: {}  # its arguments are the trial's already
             trainer.compute_objective = self.compute_objective
             trainer.train(trial=trial)
-            self.objective = trainer.objective
         except SentimentError as error:
             # Values that fit one by one can contradict each other; the sampler learns where.
             note = str(error)
             raise optuna.TrialPruned(note) from error
         except optuna.TrialPruned as error:
             note = str(error)
-            raise
+            # Ended after its last epoch, it is a whole trial, and its figure is worth keeping.
+            if note or judge.epochs < self._bench.trial_recipe(trial).training.epochs:
+                raise
         finally:
             figures = {
                 "accuracy": judge.accuracy,
@@ -348,6 +350,7 @@ class _SearchTrainer(Trainer):
             }
             for name, value in figures.items():
                 trial.set_user_attr(name, value)
+        self.objective = getattr(judge, self._bench.metric)
 
 
 def _search(
@@ -373,7 +376,7 @@ def _search(
     trainer = _SearchTrainer(bench) if done < trials else None
     while trainer is not None and done < trials:
         spent_min = (time.perf_counter() - started) / _SECONDS_A_MINUTE
-        if time_limit_min is not None and spent_min >= time_limit_min:
+        if time_limit_min is not None and done > before and spent_min >= time_limit_min:
             break
         # One trial a call, each with a sampler of its own: its choice depends on the seed and the
         # trials before, so that a search that was killed goes on as if it had not been.
@@ -504,4 +507,6 @@ def _pruner(name: str, bench: _Bench) -> BasePruner:
         ends = [bench.recipe.training.epochs] if entry is None else entry.ends()
         most_epochs = int(max(ends))
         return pruners.HyperbandPruner(min_resource=1, max_resource=most_epochs)
-    return pruners.MedianPruner() if name == "median" else pruners.NopPruner()
+    return (
+        pruners.MedianPruner(n_min_trials=_MEDIAN_OF) if name == "median" else pruners.NopPruner()
+    )
