@@ -20,6 +20,7 @@ LIGHT = [
     "sentiment_lstm.explain.occlusion",
     "sentiment_lstm.figures",
     "sentiment_lstm.hub",
+    "sentiment_lstm.ordinal",
     "sentiment_lstm.recipes",
     "sentiment_lstm.report",
     "sentiment_lstm.runs",

@@ -12,6 +12,7 @@ from sentiment_lstm.calibration import softmax
 from sentiment_lstm.metrics import score_predictions, wilson_interval
 
 NAMES = ["negative", "neutral", "positive"]
+STARS = ["1", "2", "3", "4", "5"]
 
 
 def guesses(reviews: int, classes: int) -> tuple[NDArray, NDArray]:
@@ -25,10 +26,10 @@ def guesses(reviews: int, classes: int) -> tuple[NDArray, NDArray]:
     return softmax(logits), labels
 
 
-@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("classes", [2, 3, 5, 12])
 def test_the_figures_are_those_of_scikit_learn(classes: int):
     probabilities, labels = guesses(500, classes)
-    found = score_predictions(probabilities, labels, label_names=NAMES[:classes])
+    found = score_predictions(probabilities, labels, label_names=[*map(str, range(classes))])
     predicted = probabilities.argmax(axis=1)
     precision, recall, f1, _ = sklearn.metrics.precision_recall_fscore_support(
         labels, predicted, average="macro"
@@ -117,6 +118,42 @@ def test_the_summary_is_the_figures_without_texts_and_curves():
     assert "secret" not in json.dumps(found.summary())
     assert found.summary()["accuracy"] == found.accuracy
     assert json.loads(json.dumps(found.to_dict()))["mistakes"][0]["text"] == "secret"
+
+
+def test_distances_are_measured_where_the_classes_have_an_order():
+    probabilities, labels = guesses(500, 5)
+    found = score_predictions(probabilities, labels, label_names=STARS, ordinal=True).ordinal
+    predicted = probabilities.argmax(axis=1)
+    assert found.mean_absolute_error == pytest.approx(
+        sklearn.metrics.mean_absolute_error(labels, predicted)
+    )
+    assert found.quadratic_kappa == pytest.approx(
+        sklearn.metrics.cohen_kappa_score(labels, predicted, weights="quadratic")
+    )
+    assert found.within_one == (np.abs(labels - predicted) < 2).mean()
+    assert score_predictions(probabilities, labels, label_names=STARS).ordinal is None
+
+
+def test_a_miss_by_four_costs_four_misses_by_one():
+    near = score_predictions(np.eye(5)[[1, 1, 1, 1]], [0, 0, 2, 2], label_names=STARS, ordinal=True)
+    far = score_predictions(np.eye(5)[[4, 0, 2, 2]], [0, 0, 2, 2], label_names=STARS, ordinal=True)
+    assert near.ordinal.mean_absolute_error == far.ordinal.mean_absolute_error == 1.0
+    assert (near.ordinal.within_one, far.ordinal.within_one) == (1.0, 0.75)
+
+
+def test_a_class_missing_in_the_test_split_keeps_its_place_in_the_order():
+    found = score_predictions(
+        np.eye(5)[[0, 4, 4, 0]], [0, 4, 4, 4], label_names=STARS, ordinal=True
+    ).ordinal
+    assert found.mean_absolute_error == 1.0
+    assert found.quadratic_kappa == pytest.approx(0.5)
+
+
+def test_where_all_is_one_class_there_is_no_kappa():
+    found = score_predictions(np.eye(3)[[1, 1]], [1, 1], label_names=NAMES, ordinal=True)
+    assert found.ordinal.quadratic_kappa is None
+    assert found.ordinal.mean_absolute_error == 0.0
+    json.dumps(found.to_dict(), allow_nan=False)
 
 
 def test_label_names_that_do_not_fit_are_an_error():

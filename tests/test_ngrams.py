@@ -99,6 +99,14 @@ def test_a_fitted_channel_scores_as_its_table_does():
     np.testing.assert_allclose(ngram_logits(channel, rows), expected, atol=1e-4)
 
 
+def test_a_class_without_a_review_to_train_on_gets_no_weight_and_is_not_named():
+    rows, labels = reviews_that_a_bigram_decides(3)
+    channel = NgramChannel(BUCKETS, [1, 2], 4)
+    fit_ngram_channel(channel, rows, labels)
+    assert not channel.weight[:, 3].any()
+    assert (ngram_logits(channel, rows).argmax(axis=1) == labels).all()
+
+
 def test_no_gradient_reaches_the_table():
     model = small_model(ngram_buckets=BUCKETS, ngram_scale=1.0)
     input_ids, mask = ragged_batch(12, 5)

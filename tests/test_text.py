@@ -5,7 +5,7 @@ import re
 import pytest
 
 from sentiment_lstm.errors import TextError
-from sentiment_lstm.text import MARKUP_PATTERN, check_texts, is_blank, shorten
+from sentiment_lstm.text import MARKUP_PATTERN, check_texts, is_blank, sentences, shorten
 
 
 @pytest.mark.parametrize("text", ["", "  \n\t", "<br />", " <BR/><br> "])
@@ -52,3 +52,15 @@ def test_shortened_text_is_one_line_within_the_limit():
     assert shorten("Great<br /><br />film,\n really") == "Great film, really"
     assert shorten("word " * 100, 12) == "word word w…"
     assert len(shorten("word " * 100, 80)) <= 80
+
+
+def test_sentences_end_at_marks_and_markup_but_not_inside_numbers():
+    text = 'He said "Run!" and ran. It cost 3.5 million.<br /><br />Why? No idea'
+    assert sentences(text) == [
+        'He said "Run!"',
+        "and ran.",
+        "It cost 3.5 million.",
+        "Why?",
+        "No idea",
+    ]
+    assert sentences(text, min_words=2, max_words=2) == ["and ran.", "No idea"]

@@ -6,18 +6,20 @@ from collections.abc import Callable, Iterator, Sequence
 
 import datasets
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Sampler, TensorDataset
 
 __all__ = [
     "LengthBucketSampler",
+    "RaggedIds",
     "collate_ragged",
     "collate_tensors",
     "fixed_length_dataset",
     "padding_share",
+    "segment_bounds",
     "token_budget_batches",
 ]
 
@@ -35,7 +37,8 @@ def fixed_length_dataset(
         pad_token_id: what stands behind the last token.
 
     Returns:
-        Tensors `input_ids` (N, T) int64, `attention_mask` (N, T) int64 and `labels` (N,) int64.
+        Tensors `input_ids` (N, T) int64, `attention_mask` (N, T) int64 and `labels` (N,) int64 or
+        (N, C) float32.
     """
     input_ids = torch.full((len(tokenized), length_tokens), pad_token_id)
     attention_mask = torch.zeros_like(input_ids)
@@ -55,16 +58,20 @@ def collate_ragged(rows: Sequence[dict], *, pad_token_id: int = 0) -> dict[str, 
     """Pad rows of different length, on the right, to the longest of them.
 
     Args:
-        rows: each with `input_ids` and, for training, `labels`.
+        rows: each with `input_ids` and, for training, `labels`: a class id, or C probabilities.
         pad_token_id: what stands behind the last token.
 
     Returns:
-        `input_ids` (B, T) int64, `attention_mask` (B, T) int64 and, if given, `labels` (B,) int64.
+        `input_ids` (B, T) int64, `attention_mask` (B, T) int64 and, if given, `labels` (B,) int64
+        or (B, C) float32.
     """
-    ids = [torch.as_tensor(row["input_ids"], dtype=torch.int64) for row in rows]
-    input_ids = pad_sequence(ids, batch_first=True, padding_value=pad_token_id)  # (B, T)
-    lengths = torch.tensor([len(row) for row in ids])
-    attention_mask = (torch.arange(input_ids.shape[1]) < lengths[:, None]).long()
+    ids = [np.asarray(row["input_ids"]) for row in rows]
+    lengths = np.array([len(row) for row in ids])
+    padded = np.full((len(ids), lengths.max()), pad_token_id, dtype=np.int64)
+    for place, row in enumerate(ids):
+        padded[place, : len(row)] = row
+    input_ids = torch.from_numpy(padded)  # (B, T)
+    attention_mask = (torch.arange(input_ids.shape[1]) < torch.from_numpy(lengths)[:, None]).long()
     batch = {"input_ids": input_ids, "attention_mask": attention_mask}
     if "labels" in rows[0]:
         batch["labels"] = torch.tensor([row["labels"] for row in rows])
@@ -121,6 +128,65 @@ class LengthBucketSampler(Sampler[int]):
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order comes next; `accelerate` calls this."""
         self.epoch = epoch
+
+
+class RaggedIds:
+    """The token ids of a tokenized split, read where they lie in its memory-mapped file.
+
+    Args:
+        tokenized: from `tokenize_reviews`.
+
+    Attributes:
+        lengths: (N,) int64, tokens a review.
+    """
+
+    def __init__(self, tokenized: datasets.Dataset) -> None:
+        column = tokenized.with_format("arrow")["input_ids"][:]
+        self._values, self._starts = [], []
+        lengths = []
+        for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+            starts = chunk.offsets.to_numpy()
+            self._values.append(chunk.values.to_numpy())
+            self._starts.append(starts)
+            lengths.append(np.diff(starts))
+        self._firsts = np.cumsum([0] + [len(part) for part in lengths])
+        self.lengths = np.concatenate(lengths or [np.zeros(0)]).astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, row: int) -> NDArray[np.int32]:
+        chunk = int(np.searchsorted(self._firsts, row, side="right")) - 1
+        place = row - self._firsts[chunk]
+        starts = self._starts[chunk]
+        return self._values[chunk][starts[place] : starts[place + 1]]
+
+    def counts(self, vocab_size: int) -> NDArray[np.int64]:
+        """Count how often each id occurs: (V,) int64."""
+        counts = np.zeros(vocab_size, dtype=np.int64)
+        for values, starts in zip(self._values, self._starts, strict=True):
+            counts += np.bincount(values[starts[0] : starts[-1]], minlength=vocab_size)
+        return counts
+
+
+def segment_bounds(
+    lengths: NDArray[np.int64], segment_length: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Cut texts into segments as the model does: the fewest that fit, of equal length.
+
+    Args:
+        lengths: (N,) tokens a text, each at least 1.
+        segment_length: the most tokens of a segment.
+
+    Returns:
+        For every segment its text, its first token in it, and the one behind its last: (S,) each.
+    """
+    counts = -(-lengths // segment_length)
+    sizes = -(-lengths // counts)
+    text = np.repeat(np.arange(len(lengths)), counts)
+    place = np.arange(len(text)) - np.repeat(np.cumsum(counts) - counts, counts)
+    start = place * sizes[text]
+    return text, start, np.minimum(start + sizes[text], lengths[text])
 
 
 def token_budget_batches(

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sentiment_lstm.data import split_reviews
 from sentiment_lstm.errors import DataError
+from sentiment_lstm.ordinal import in_order
 from sentiment_lstm.prediction import Classifier, load
 from sentiment_lstm.recipes import Recipe, load_recipe, override
 from sentiment_lstm.text import check_texts
@@ -89,13 +90,17 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):
                 f"All {len(labels)} labels are of one class ({self.classes_.tolist()}); there must "
                 "be two at least. Add texts of another class."
             )
+        # `classes_` is sorted as scikit-learn asks, where "10" stands before "2"; the model's
+        # classes are in their order, which `training.ordinal` goes by.
+        names = list(in_order(map(str, self.classes_)))
+        class_ids = np.array([names.index(str(label)) for label in self.classes_])[class_ids]
         seed = int(check_random_state(self.random_state).randint(_LARGEST_SEED))
         reviews = datasets.Dataset.from_dict(
             {"text": texts, "label": class_ids},
             features=datasets.Features(
                 {
                     "text": datasets.Value("string"),
-                    "label": datasets.ClassLabel(names=[str(label) for label in self.classes_]),
+                    "label": datasets.ClassLabel(names=names),
                 }
             ),
         )
@@ -133,12 +138,12 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self, "classifier_")
         classifier: Classifier = self.classifier_
-        return classifier.predict_proba(_texts(X))
+        return classifier.predict_proba(_texts(X))[:, self._columns()]
 
     def decision_function(self, X: Iterable[str]) -> NDArray[np.float64]:
         """Give the log-odds of the second of two classes (N,), or the logits of more (N, C)."""
         check_is_fitted(self, "classifier_")
-        logits = self.classifier_.logits(_texts(X))
+        logits = self.classifier_.logits(_texts(X))[:, self._columns()]
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
     def __sklearn_tags__(self) -> Tags:
@@ -146,6 +151,10 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         return tags
+
+    def _columns(self) -> list[int]:
+        """Where each label of `classes_` stands among the model's."""
+        return [self.classifier_.labels.index(str(label)) for label in self.classes_]
 
     def _recipe(self) -> Recipe:
         recipe = self.recipe if isinstance(self.recipe, Recipe) else load_recipe(self.recipe)

@@ -90,6 +90,8 @@ def evaluate(
         positions=rows[kept].tolist(),
         skipped_empty=skipped,
         worst=worst,
+        # A scikit-learn pipeline does not say; its classes have no order then.
+        ordinal=bool(getattr(classifier, "ordinal", False)),
     )
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "ClassScores",
     "Evaluation",
     "Mistake",
+    "OrdinalScores",
     "ReliabilityBin",
     "RocCurve",
     "score_predictions",
@@ -72,6 +73,15 @@ class Mistake:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OrdinalScores:
+    """How far predictions lie from the truth where the classes have an order."""
+
+    mean_absolute_error: float  # in classes
+    quadratic_kappa: float | None  # 1 is best, 0 is chance; None where all is one class
+    within_one: float  # share of the reviews that are at most one class off
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """All that was measured of one classifier on one split; shares run from 0 to 1."""
 
@@ -89,6 +99,7 @@ class Evaluation:
     log_loss: float  # nats
     brier_score: float  # summed over the classes, so from 0 to 2
     expected_calibration_error: float
+    ordinal: OrdinalScores | None  # only where the classes have an order
     classes: list[ClassScores]
     confusion: list[list[int]]  # rows are true classes, columns predicted ones
     roc: list[RocCurve]
@@ -114,6 +125,7 @@ def score_predictions(
     positions: Sequence[int] | None = None,
     skipped_empty: int = 0,
     worst: int = 20,
+    ordinal: bool = False,
 ) -> Evaluation:
     """Compare probabilities with the truth.
 
@@ -125,6 +137,7 @@ def score_predictions(
         positions: N numbers by which the mistakes name their reviews; 0 to N - 1 if left out.
         skipped_empty: reviews left out because their text is empty.
         worst: how many mistakes to keep.
+        ordinal: the classes have an order, that of their ids; measure distances as well.
 
     Raises:
         ValueError: there are no reviews, or the arguments do not fit each other.
@@ -160,6 +173,7 @@ def score_predictions(
         log_loss=loss,
         brier_score=float(((probabilities - one_hot) ** 2).sum(axis=1).mean()),
         expected_calibration_error=expected_calibration_error(probabilities, labels),
+        ordinal=_ordinal_scores(labels, predicted, len(label_names)) if ordinal else None,
         classes=classes,
         confusion=confusion_matrix(labels, predicted, labels=np.arange(len(label_names))).tolist(),
         roc=roc,
@@ -179,6 +193,26 @@ def wilson_interval(right: int, total: int) -> tuple[float, float]:
     # Where all are right or all wrong, the interval ends there; rounding must not keep it short.
     low = 0.0 if right == 0 else center - half
     return low, 1.0 if right == total else center + half
+
+
+def _ordinal_scores(
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], num_labels: int
+) -> OrdinalScores:
+    from sklearn.metrics import cohen_kappa_score
+
+    distance = np.abs(predicted - labels)
+    # Where truth and predictions are one and the same class throughout, chance is right as well.
+    defined = len({*np.unique(labels), *np.unique(predicted)}) > 1
+    kappa = (
+        cohen_kappa_score(labels, predicted, labels=np.arange(num_labels), weights="quadratic")
+        if defined
+        else None
+    )
+    return OrdinalScores(
+        mean_absolute_error=float(distance.mean()),
+        quadratic_kappa=None if kappa is None else float(kappa),
+        within_one=float((distance <= 1).mean()),
+    )
 
 
 def _class_scores(

@@ -17,6 +17,7 @@ from sentiment_lstm.batches import collate_ragged, token_budget_batches
 from sentiment_lstm.calibration import softmax
 from sentiment_lstm.errors import ModelError
 from sentiment_lstm.model import SentimentModel
+from sentiment_lstm.ordinal import expected_values
 from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.text import check_texts
 from sentiment_lstm.tokens import saved_tokenizer, tokenize_texts
@@ -36,6 +37,9 @@ class Prediction:
     label: str
     confidence: float  # the calibrated probability of `label`
     probabilities: dict[str, float]  # of every label
+    # The mean of the labels' numbers by their probability, where the model is ordinal and all of
+    # its labels begin with a number.
+    expected_value: float | None = None
     length_tokens: int  # of the whole text, [CLS] and [SEP] included
     truncated: bool  # whether the model was trained on, and read, only the text's beginning
 
@@ -109,6 +113,11 @@ class Classifier:
         return [names[class_id] for class_id in range(len(names))]
 
     @property
+    def ordinal(self) -> bool:
+        """Whether the labels have an order, that of :attr:`labels`."""
+        return bool(self.model.config.ordinal)
+
+    @property
     def max_length_tokens(self) -> int | None:
         """Where a text is cut, or None if every text is read whole."""
         # The tokenizer of a model that reads whole texts says so with a huge number.
@@ -135,14 +144,17 @@ class Classifier:
         logits, lengths = self._score(check_texts(texts, allow_blank=allow_blank), on_progress)
         limit = self.max_length_tokens
         labels = self.labels
+        probabilities = softmax(logits)
+        values = expected_values(probabilities, labels) if self.ordinal else None
         predictions = []
-        for row, length in zip(softmax(logits), lengths, strict=True):
+        for place, (row, length) in enumerate(zip(probabilities, lengths, strict=True)):
             best = int(row.argmax())
             predictions.append(
                 Prediction(
                     label=labels[best],
                     confidence=float(row[best]),
                     probabilities=dict(zip(labels, row.tolist(), strict=True)),
+                    expected_value=None if values is None else float(values[place]),
                     length_tokens=int(length),
                     truncated=limit is not None and int(length) > limit,
                 )

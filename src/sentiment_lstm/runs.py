@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
+import re
 import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TRAINER_STATE",
-    "add_seconds",
+    "Stages",
     "describe",
     "facts",
     "newest_checkpoint",
@@ -29,6 +34,8 @@ __all__ = [
 TRAINER_STATE = "trainer_state.json"
 _RUN = "run.json"
 _SECONDS = "seconds.json"
+_KEEP_EVERY_S = 10.0
+_TELL_EVERY_S = 15.0
 _VERSIONS = ("sentiment-lstm", "torch", "transformers", "tokenizers", "datasets", "numpy")
 
 
@@ -39,6 +46,7 @@ def describe(
     source: str,
     train: datasets.Dataset,
     validation: datasets.Dataset | None,
+    unlabelled: datasets.Dataset | None = None,
 ) -> dict[str, Any]:
     """Everything that decides the trained weights; a resumed training must agree with it."""
     from sentiment_lstm.data import fingerprint
@@ -50,6 +58,7 @@ def describe(
             "source": source,
             "train": fingerprint(train),
             "validation": None if validation is None else fingerprint(validation),
+            "unlabelled": None if unlabelled is None else fingerprint(unlabelled),
         },
         "versions": {"python": platform.python_version()}
         | {name: metadata.version(name) for name in _VERSIONS},
@@ -78,7 +87,7 @@ def open_folder(output: Path, run: dict[str, Any], *, resume: bool, restart: boo
     work = output.with_name(f"{output.name}.training")
     if restart:
         shutil.rmtree(work, ignore_errors=True)
-    if (work / _RUN).is_file() and newest_checkpoint(work) is not None:
+    if (work / _RUN).is_file() and _has_begun(work):
         if not resume:
             raise SaveError(
                 f"{work}: holds an unfinished training. Go on with it by --resume, or throw it "
@@ -95,6 +104,15 @@ def open_folder(output: Path, run: dict[str, Any], *, resume: bool, restart: boo
             f"{work}: cannot be written ({error.strerror or error}). Choose another output folder."
         ) from error
     return work
+
+
+def _has_begun(work: Path) -> bool:
+    """Tell whether there is anything to go on with: a checkpoint, or a stage before them."""
+    return newest_checkpoint(work) is not None or any(
+        entry.is_dir() and any(entry.iterdir())
+        for entry in work.iterdir()
+        if entry.name not in ("tensorboard",) and not entry.name.startswith("checkpoint-")
+    )
 
 
 def newest_checkpoint(work: Path) -> Path | None:
@@ -120,12 +138,60 @@ def stopped_early(checkpoint: Path) -> bool:
     return bool(control.get("args", {}).get("should_training_stop", False))
 
 
-def add_seconds(work: Path, seconds: float) -> float:
-    """Add to the time that a training has taken over all its resumed parts, and give the sum."""
-    path = work / _SECONDS
-    total = seconds + (artefact.read_json(path)["seconds"] if path.is_file() else 0.0)
-    artefact.write_json(path, {"seconds": total})
-    return total
+class Stages:
+    """The stages of a training: a folder and the time taken by each, over all resumed parts.
+
+    Args:
+        work: the training's folder.
+        on_stage: called with one line as a stage begins or gets on.
+
+    Attributes:
+        seconds: by stage, in the order of the stages.
+    """
+
+    def __init__(self, work: Path, on_stage: Callable[[str], None]) -> None:
+        self.work = work
+        self.on_stage = on_stage
+        self._path = work / _SECONDS
+        self.seconds: dict[str, float] = (
+            artefact.read_json(self._path) if self._path.is_file() else {}
+        )
+        self._told = 0.0
+
+    @contextlib.contextmanager
+    def timed(self, name: str) -> Iterator[Path]:
+        """Count the time of what is inside, and give the stage's own folder.
+
+        It is written down now and then, so that little is lost to a kill.
+        """
+        self.on_stage(name)
+        before, started = self.seconds.get(name, 0.0), time.perf_counter()
+        done = threading.Event()
+
+        def keep() -> None:
+            self.seconds[name] = before + time.perf_counter() - started
+            with contextlib.suppress(OSError):  # a full disk is for the training itself to report
+                artefact.write_json(self._path, self.seconds)
+
+        def keep_at_times() -> None:
+            while not done.wait(_KEEP_EVERY_S):
+                keep()
+
+        keeper = threading.Thread(target=keep_at_times, daemon=True)
+        keeper.start()
+        try:
+            yield self.work / re.sub(r"[^a-z0-9]+", "-", name).strip("-")
+        finally:
+            done.set()
+            keeper.join()
+            keep()
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Tell how far a stage has got, every few seconds."""
+        now = time.perf_counter()
+        if done == total or now - self._told > _TELL_EVERY_S:
+            self._told = now
+            self.on_stage(f"{what}: {done:,} of {total:,}")
 
 
 def _step(checkpoint: Path) -> int:

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 
 from sentiment_lstm.errors import TextError
 
-__all__ = ["MARKUP_PATTERN", "check_texts", "is_blank", "shorten"]
+__all__ = ["MARKUP_PATTERN", "check_texts", "is_blank", "sentences", "shorten"]
 
 # IMDB's reviews keep their line breaks as `<br />`. The pattern stays inside what Oniguruma
 # (tokenizers), Python and JavaScript read alike, because tokenizer.json carries it to all three.
 MARKUP_PATTERN = r"<[bB][rR]\s*/?>"
 _MARKUP = re.compile(MARKUP_PATTERN)
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[.!?][\"')\]])\s+")
 
 
 def is_blank(text: str) -> bool:
@@ -50,6 +51,21 @@ def check_texts(texts: Iterable[object], *, allow_blank: bool = False) -> list[s
             raise TextError(f"{where} is empty ({text!r:.60}). There is nothing to classify.")
         checked.append(text)
     return checked
+
+
+def sentences(text: str, *, min_words: int = 1, max_words: int = 40) -> list[str]:
+    """Cut a text where a sentence ends: behind `.`, `!` or `?` and white space, and at markup.
+
+    A rule, not a grammar: it also cuts behind "Mr.". What is shorter or longer than asked is left
+    out.
+    """
+    found = []
+    for line in _MARKUP.split(text):
+        for part in _SENTENCE_END.split(line):
+            sentence = " ".join(part.split())
+            if min_words <= len(sentence.split()) <= max_words:
+                found.append(sentence)
+    return found
 
 
 def shorten(text: str, max_characters: int = 80) -> str:

@@ -14,10 +14,12 @@ import datasets
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
 from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback, TrainerCallback
+from transformers.trainer_pt_utils import LabelSmoother
 
 from sentiment_lstm import runs
 from sentiment_lstm.batches import (
@@ -28,6 +30,7 @@ from sentiment_lstm.batches import (
     padding_share,
 )
 from sentiment_lstm.model import SentimentModel
+from sentiment_lstm.ordinal import ordinal_targets
 from sentiment_lstm.recipes import Recipe
 
 __all__ = ["EpochRecord", "SentimentTrainer", "make_trainer", "read_history"]
@@ -98,6 +101,7 @@ def make_trainer(
         warmup_steps=settings.warmup_share,
         weight_decay=settings.weight_decay,  # AdamW without weight decay is Adam
         max_grad_norm=settings.max_gradient_norm,
+        optim="adamw_torch_fused",
         label_smoothing_factor=settings.label_smoothing,
         eval_strategy="epoch" if validates else "no",
         save_strategy="epoch",
@@ -157,7 +161,7 @@ def read_history(log: list[dict[str, float]]) -> list[EpochRecord]:
 
 
 class SentimentTrainer(Trainer):
-    """`Trainer` with length buckets, and with the training accuracy among its logs."""
+    """`Trainer` with length buckets, soft labels, and the training accuracy among its logs."""
 
     def __init__(self, *, lengths: NDArray[np.int64], recipe: Recipe, **arguments: Any) -> None:
         self._lengths = lengths
@@ -165,6 +169,14 @@ class SentimentTrainer(Trainer):
         self._correct = torch.zeros(2)  # right ones, all of them
         self._epoch_started = time.perf_counter()
         super().__init__(**arguments)
+        if self.label_smoother is not None:
+            self.label_smoother = _LabelSmoother(epsilon=self.args.label_smoothing_factor)
+        # A row a class: the probabilities to train on in its place.
+        self._targets: torch.Tensor | None = None
+        if recipe.training.ordinal:
+            classes = arguments["model"].num_labels
+            table = ordinal_targets(classes, slope=recipe.training.ordinal_slope)
+            self._targets = torch.from_numpy(table).to(self.args.device)  # (C, C)
 
     def compute_loss(
         self,
@@ -174,12 +186,16 @@ class SentimentTrainer(Trainer):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         labels = inputs["labels"]
+        # Lessons with a teacher bring probabilities, the order of the classes already in them.
+        if model.training and self._targets is not None and labels.ndim == 1:
+            inputs = {**inputs, "labels": self._targets[labels]}  # (B, C)
         computed: Any = super().compute_loss(
             model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch
         )
         loss, outputs = computed
         if model.training:
-            right = (outputs.logits.detach().argmax(1) == labels).sum()
+            truth = labels.argmax(1) if labels.ndim == 2 else labels
+            right = (outputs.logits.detach().argmax(1) == truth).sum()
             self._correct += torch.tensor([float(right), float(len(labels))])
         return (loss, outputs) if return_outputs else loss
 
@@ -241,6 +257,17 @@ class SentimentTrainer(Trainer):
         )
 
 
+class _LabelSmoother(LabelSmoother):
+    """That of `transformers`, for class ids and for probabilities."""
+
+    def __call__(self, model_output: Any, labels: Any, *arguments: Any, **named: Any) -> Any:
+        if labels.ndim == 1:
+            return super().__call__(model_output, labels, *arguments, **named)
+        return functional.cross_entropy(
+            model_output["logits"], labels, label_smoothing=self.epsilon
+        )
+
+
 class _EpochReporter(TrainerCallback):
     """Hand each epoch's record over as soon as it is whole."""
 
@@ -268,4 +295,6 @@ class _QuietProgress(ProgressCallback):
 
 def _accuracy(prediction: Any) -> dict[str, float]:
     predicted = np.asarray(prediction.predictions).argmax(axis=1)
-    return {"accuracy": float((predicted == prediction.label_ids).mean())}
+    labels = np.asarray(prediction.label_ids)
+    truth = labels.argmax(axis=1) if labels.ndim == 2 else labels
+    return {"accuracy": float((predicted == truth).mean())}

@@ -2,14 +2,18 @@
 
 Checkpoints, the log for TensorBoard and `run.json` stand in ``NAME.training`` beside the output
 until the model is saved; ``resume=True`` goes on from the newest whole checkpoint there, and ends
-with the same weights as a training that was never interrupted.
+with the same weights as a training that was never interrupted. So does what comes before the
+training by some recipes, each stage in a folder of its own there::
+
+    pretraining/    the embedding and the LSTM on texts without labels
+    teacher-N/      a teacher that the recipe has made: an encoder fine-tuned, or a first model
+    soft-labels/    what the teachers say of every text
 """
 
 from __future__ import annotations
 
 import logging
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,6 +26,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast, set_seed
 
 from sentiment_lstm import artefact, runs
+from sentiment_lstm.batches import RaggedIds
 from sentiment_lstm.calibration import Calibration, calibrate, fit_blend
 from sentiment_lstm.card import model_card
 from sentiment_lstm.data import split_reviews
@@ -29,11 +34,18 @@ from sentiment_lstm.embeddings import pretrained_embeddings
 from sentiment_lstm.errors import DataError, RecipeError
 from sentiment_lstm.evaluation import Evaluation, evaluate
 from sentiment_lstm.figures import plot_learning_curves
+from sentiment_lstm.finetuning import finetune_teacher
+from sentiment_lstm.lessons import Lessons, prepare_lessons, unlabelled_texts
 from sentiment_lstm.model import SentimentConfig, SentimentModel
 from sentiment_lstm.ngrams import fit_ngram_channel, ngram_logits
+from sentiment_lstm.ordinal import label_values
+from sentiment_lstm.precision import fast_bfloat16
 from sentiment_lstm.prediction import Classifier
+from sentiment_lstm.pretraining import pretrain
 from sentiment_lstm.quiet import quiet_libraries
-from sentiment_lstm.recipes import Recipe
+from sentiment_lstm.recipes import Recipe, override
+from sentiment_lstm.runs import Stages
+from sentiment_lstm.teachers import load_teachers
 from sentiment_lstm.text import is_blank
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
 from sentiment_lstm.trainer import EpochRecord, SentimentTrainer, make_trainer, read_history
@@ -41,6 +53,8 @@ from sentiment_lstm.trainer import EpochRecord, SentimentTrainer, make_trainer, 
 __all__ = ["EpochRecord", "TrainingResult", "build_model", "train"]
 
 logger = logging.getLogger(__name__)
+
+_SPLIT_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +70,7 @@ class TrainingResult:
     reviews: dict[str, int]  # a split
     calibration: Calibration | None
     evaluation: Evaluation | None = field(repr=False)
+    stage_seconds: dict[str, float] = field(default_factory=dict)
     resumed: bool = False
 
 
@@ -69,8 +84,11 @@ def train(
     resume: bool = False,
     restart: bool = False,
     tokenizer_source: str | Path | None = None,
+    unlabelled: datasets.Dataset | None = None,
+    soft_labels_folder: str | Path | None = None,
     evaluate_test: bool = True,
     on_epoch: Callable[[EpochRecord], None] | None = None,
+    on_stage: Callable[[str], None] | None = None,
     progress: bool = False,
 ) -> TrainingResult:
     """Train a classifier and save it as a model folder.
@@ -78,16 +96,22 @@ def train(
     Args:
         reviews: split `train` and, if there is one, `test`; columns `text` and `label`. A split
             `validation` is used as it is; else the recipe's share of `train` is held out, no
-            near-duplicate standing on both sides.
+            near-duplicate standing on both sides. A split `unsupervised` is the unlabelled text of
+            recipes that learn from such.
         recipe: from `sentiment_lstm.recipes.load_recipe`.
         output: the model folder; a model that stands there is replaced once the new one is whole.
         source: what the reviews were loaded from, for the records.
-        seed: of the split, the starting weights, the dropout and the order.
+        seed: of the starting weights, the dropout and the order. The validation split is the same
+            for every seed, so that teachers and students of any seed agree on what none has seen.
         resume: go on with the unfinished training of this output.
         restart: throw an unfinished training of this output away.
         tokenizer_source: as in `load_tokenizer`.
+        unlabelled: a column `text`; in place of the split `unsupervised`.
+        soft_labels_folder: where the teachers' soft labels are kept, to be used again by other
+            trainings; None keeps them until this one has ended.
         evaluate_test: measure the split `test` once, when all is decided.
         on_epoch: called with the record of each epoch.
+        on_stage: called with one line when a stage before the training begins, or gets on.
         progress: draw progress bars on standard error.
 
     Raises:
@@ -105,8 +129,11 @@ def train(
             resume=resume,
             restart=restart,
             tokenizer_source=tokenizer_source,
+            unlabelled=unlabelled,
+            soft_labels_folder=None if soft_labels_folder is None else Path(soft_labels_folder),
             evaluate_test=evaluate_test,
             on_epoch=on_epoch,
+            on_stage=on_stage or logger.info,
             progress=progress,
         )
 
@@ -130,6 +157,7 @@ def build_model(
             pad_token_id=int(tokenizer.get_vocab()[str(tokenizer.pad_token)]),
             fixed_length=tokens.max_length_tokens if tokens.fixed_length else None,
             ngram_orders=list(range(1, longest_ngram + 1)),
+            ordinal=recipe.training.ordinal,
             id2label=dict(enumerate(label_names)),
             label2id={name: class_id for class_id, name in enumerate(label_names)},
         )
@@ -152,32 +180,77 @@ def _train(
     resume: bool,
     restart: bool,
     tokenizer_source: str | Path | None,
+    unlabelled: datasets.Dataset | None,
+    soft_labels_folder: Path | None,
     evaluate_test: bool,
     on_epoch: Callable[[EpochRecord], None] | None,
+    on_stage: Callable[[str], None],
     progress: bool,
 ) -> TrainingResult:
     artefact.check_replaceable(output)
-    train_split, validation, dropped = _training_splits(reviews, recipe, seed)
+    train_split, validation, dropped = _training_splits(reviews, recipe)
     tokenizer = load_tokenizer(
         tokenizer_source,
         clean_markup=recipe.tokens.clean_markup,
         max_length_tokens=recipe.tokens.max_length_tokens or None,
     )
     label_names = reviews["train"].features["label"].names
+    if recipe.training.ordinal:
+        _check_order(label_names)
     set_seed(seed)
     # Adam's moments of words not seen for long decay into denormal numbers, on which a CPU computes
     # a hundred times slower.
     torch.set_flush_denormal(True)
-    started = time.perf_counter()
     model = build_model(recipe, tokenizer, label_names)
-    run = runs.describe(recipe, seed=seed, source=source, train=train_split, validation=validation)
+    model.encoder.bfloat16 = recipe.training.precision == "bfloat16" or (
+        recipe.training.precision == "auto" and fast_bfloat16()
+    )
+    unlabelled = _unlabelled(reviews, unlabelled, recipe)
+    run = runs.describe(
+        recipe,
+        seed=seed,
+        source=source,
+        train=train_split,
+        validation=validation,
+        unlabelled=unlabelled,
+    )
     work = runs.open_folder(output, run, resume=resume, restart=restart)
+    stages = Stages(work, on_stage)
     limit = recipe.tokens.max_length_tokens or None
-    tokenized = tokenize_reviews(train_split, tokenizer, max_length_tokens=limit)
+    if recipe.pretraining.objective != "none":
+        texts = [part for part in (train_split, unlabelled) if part is not None]
+        with stages.timed("pretraining") as folder:
+            pretrain(
+                model,
+                [tokenize_reviews(part, tokenizer, max_length_tokens=limit) for part in texts],
+                recipe.pretraining,
+                work=folder,
+                seed=seed,
+                progress=progress,
+            )
+        set_seed(seed)  # whether the stage was run now or before a kill must not matter
+    teacher = None
+    if recipe.distillation.teachers:
+        specs = [
+            _made_teacher(spec, place, reviews, recipe, train_split, validation, stages, seed)
+            for place, spec in enumerate(recipe.distillation.teachers, start=1)
+        ]
+        with stages.timed("fitting the teachers"):
+            teacher = load_teachers(specs, label_names=label_names, train=train_split)
+    with stages.timed("soft labels" if teacher else "tokens"):
+        lessons = prepare_lessons(
+            train_split,
+            unlabelled,
+            recipe,
+            tokenizer,
+            teacher=teacher,
+            folder=soft_labels_folder or work / "soft-labels",
+            on_progress=stages.progress,
+        )
     trainer = make_trainer(
         model,
         recipe,
-        train=tokenized,
+        train=lessons.rows,
         validation=None
         if validation is None
         else tokenize_reviews(validation, tokenizer, max_length_tokens=limit),
@@ -191,15 +264,17 @@ def _train(
         # Killed between the last epoch and the saving: training on would add an epoch.
         trainer.restore_best(checkpoint)
     else:
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        with stages.timed("training"):
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     model.cpu().eval()
     calibration, validation_accuracy = None, None
     if validation is not None:
-        logits, labels = _finish_on_validation(trainer, model, tokenized)
+        with stages.timed("n-grams and calibration"):
+            logits, labels = _finish_on_validation(trainer, model, lessons)
         calibration = calibrate(logits, labels)
         model.config.temperature = calibration.temperature
         validation_accuracy = float((logits.argmax(1) == labels).mean())
-    seconds = runs.add_seconds(work, time.perf_counter() - started)
+    seconds = sum(stages.seconds.values())
 
     history = read_history(trainer.state.log_history)
     classifier = Classifier(model, tokenizer)
@@ -220,6 +295,7 @@ def _train(
         },
         calibration=calibration,
         evaluation=evaluation,
+        stage_seconds=dict(stages.seconds),
         resumed=checkpoint is not None,
     )
     if trainer.is_world_process_zero():
@@ -228,8 +304,23 @@ def _train(
     return result
 
 
+def _check_order(label_names: list[str]) -> None:
+    """Say what an order of the classes cannot mean, or may not be."""
+    order = " < ".join(label_names)
+    if len(label_names) == 2:
+        logger.warning(
+            "training.ordinal does no more than smooth the labels where there are two, %s.", order
+        )
+    elif label_values(label_names) is None:
+        logger.warning(
+            "training.ordinal takes the labels in the order %s. If that is not theirs, let each "
+            "begin with a number, as in '1 bad'.",
+            order,
+        )
+
+
 def _finish_on_validation(
-    trainer: SentimentTrainer, model: SentimentModel, train: datasets.Dataset
+    trainer: SentimentTrainer, model: SentimentModel, lessons: Lessons
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Score the validation split, the n-gram channel fitted and weighed in where there is one.
 
@@ -238,7 +329,8 @@ def _finish_on_validation(
     """
     logits, labels = trainer.validation_logits()
     if model.ngrams is not None:
-        fit_ngram_channel(model.ngrams, train["input_ids"], np.asarray(train["labels"]))
+        reviews = lessons.rows.select(range(lessons.reviews))
+        fit_ngram_channel(model.ngrams, RaggedIds(reviews), lessons.targets)
         others = ngram_logits(model.ngrams, trainer.validation_ids())
         model.config.ngram_scale = fit_blend(logits, others, labels)
         logits = logits + model.config.ngram_scale * others
@@ -246,7 +338,7 @@ def _finish_on_validation(
 
 
 def _training_splits(
-    reviews: datasets.DatasetDict, recipe: Recipe, seed: int
+    reviews: datasets.DatasetDict, recipe: Recipe
 ) -> tuple[datasets.Dataset, datasets.Dataset | None, int]:
     """Split train and validation, without blank texts, and the number of those."""
     if "train" not in reviews:
@@ -265,8 +357,72 @@ def _training_splits(
     if not size:
         return train_split, None, dropped
     if validation is None:
-        train_split, validation = split_reviews(train_split, test_size=size, seed=seed)
+        train_split, validation = split_reviews(train_split, test_size=size, seed=_SPLIT_SEED)
     return train_split, validation, dropped
+
+
+def _unlabelled(
+    reviews: datasets.DatasetDict, unlabelled: datasets.Dataset | None, recipe: Recipe
+) -> datasets.Dataset | None:
+    """The unlabelled texts, for a recipe that learns from such."""
+    asks = recipe.pretraining.objective != "none" or (
+        recipe.distillation.teachers and recipe.distillation.unlabelled
+    )
+    if not asks:
+        return None
+    texts = reviews.get("unsupervised") if unlabelled is None else unlabelled
+    if texts is None:
+        logger.warning(
+            "The recipe %s learns from unlabelled text, and there is none: it makes do with the "
+            "training reviews. Name some by --unlabelled.",
+            recipe.name,
+        )
+        return None
+    return unlabelled_texts(texts, reviews["train"].features)
+
+
+def _made_teacher(
+    spec: str,
+    place: int,
+    reviews: datasets.DatasetDict,
+    recipe: Recipe,
+    train_split: datasets.Dataset,
+    validation: datasets.Dataset | None,
+    stages: Stages,
+    seed: int,
+) -> str:
+    """Make a teacher that a recipe describes, and give its folder; leave another spec as it is.
+
+    `finetune:ENCODER` fine-tunes a pre-trained encoder; `self` trains this recipe without teachers,
+    whose opinion of unlabelled text the second model then learns (self-training, Scudder 1965).
+    Both see the training split alone.
+    """
+    name, _, weight = spec.partition("@")
+    if not (name == "self" or name.startswith("finetune:")):
+        return spec
+    splits = datasets.DatasetDict({"train": train_split})
+    if validation is not None:
+        splits["validation"] = validation
+    with stages.timed(f"teacher {place}: {name}") as folder:
+        output = folder / "model"
+        if not (output / artefact.CONFIG).is_file():
+            resume = output.with_name("model.training").is_dir()
+            if name == "self":
+                if "unsupervised" in reviews:
+                    splits["unsupervised"] = reviews["unsupervised"]
+                train(
+                    splits,
+                    override(recipe, ["distillation.teachers=[]"]),
+                    output,
+                    seed=seed,
+                    resume=resume,
+                    evaluate_test=False,
+                )
+            else:
+                finetune_teacher(
+                    splits, name.removeprefix("finetune:"), output, seed=seed, resume=resume
+                )
+    return f"{output}@{weight}" if weight else str(output)
 
 
 def _best_epoch(history: list[EpochRecord]) -> int:
@@ -295,6 +451,7 @@ def _save(
         "history": [asdict(record) for record in result.history],
         "best_epoch": result.best_epoch,
         "seconds": round(result.seconds, 1),
+        "stage_seconds": {name: round(value, 1) for name, value in result.stage_seconds.items()},
         "reviews": result.reviews,
         "padding_share": round(result.padding_share, 4),
         "facts": runs.facts(run, result.seconds, result.reviews),

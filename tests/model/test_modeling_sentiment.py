@@ -7,8 +7,9 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from sentiment_lstm.model import SentimentConfig, SentimentModel
 from sentiment_lstm.model.pooling import (
     last_state,
-    max_over_tokens,
-    mean_over_tokens,
+    max_over_segments,
+    mean_over_segments,
+    sum_and_max,
 )
 from sentiment_lstm.model.segment_lstm import (
     SegmentLSTM,
@@ -27,12 +28,53 @@ STATES = torch.tensor([[[1.0, -4.0], [3.0, -2.0], [99.0, 99.0]]])  # 99 stands i
 MASK = torch.tensor([[True, True, False]])
 
 
-def test_mean_ignores_padding_whatever_it_holds():
-    assert mean_over_tokens(STATES, MASK).tolist() == [[2.0, -3.0]]
+def test_sum_and_mean_ignore_padding_whatever_it_holds():
+    sums, _ = sum_and_max(STATES, MASK)
+    assert sums.tolist() == [[4.0, -6.0]]
+    assert mean_over_segments(sums.view(1, 1, 2), torch.tensor([2])).tolist() == [[2.0, -3.0]]
 
 
 def test_max_ignores_padding_even_where_every_state_is_negative():
-    assert max_over_tokens(STATES - 100, MASK).tolist() == [[-97.0, -102.0]]
+    _, largest = sum_and_max(STATES - 100, MASK)
+    assert largest.tolist() == [[-97.0, -102.0]]
+
+
+def test_segments_of_a_review_are_pooled_as_one():
+    two = torch.tensor([[[4.0, -6.0], [1.0, 9.0]]])
+    assert mean_over_segments(two, torch.tensor([5])).tolist() == [[1.0, 0.6000000238418579]]
+    assert max_over_segments(two).tolist() == [[4.0, 9.0]]
+
+
+def test_gradients_of_sum_and_max_are_those_of_plain_operations():
+    generator = torch.Generator().manual_seed(0)
+    states = torch.randn(5, 8, 3, generator=generator, dtype=torch.float64)
+    mask = torch.arange(8) < torch.tensor([8, 1, 5, 7, 2])[:, None]
+    weights = torch.randn(2, 5, 3, generator=generator)
+    ours, theirs = states.clone().requires_grad_(), states.clone().requires_grad_()
+    sums, largest = sum_and_max(ours, mask)
+    (weights[0] * sums + weights[1] * largest).sum().backward()
+    plain_sums = (theirs * mask.unsqueeze(2)).sum(1)
+    plain_largest = theirs.masked_fill(~mask.unsqueeze(2), -torch.inf).amax(1)
+    (weights[0] * plain_sums + weights[1] * plain_largest).sum().backward()
+    torch.testing.assert_close(sums, plain_sums.float())
+    torch.testing.assert_close(largest, plain_largest.float())
+    torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-6, rtol=1e-6)
+    with torch.no_grad():
+        torch.testing.assert_close(sum_and_max(states, mask)[1], largest.detach())
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "mean_max"])
+def test_pooling_by_segments_agrees_with_pooling_the_states_in_reading_order(pooling: str):
+    model = small_model(pooling=pooling, segment_length=8, num_hidden_layers=2)
+    input_ids, mask = ragged_batch(40, 1, 16, 17)
+    with torch.no_grad():
+        pooled = model.pool(input_ids, mask.bool())
+        states, states_mask = model.encode(input_ids, mask.bool())
+        for row in range(4):
+            text = states[row, states_mask[row]]
+            expected = {"mean": [text.mean(0)], "max": [text.amax(0)]}
+            expected["mean_max"] = expected["mean"] + expected["max"]
+            torch.testing.assert_close(pooled[row], torch.cat(expected[pooling]))
 
 
 def test_last_state_reads_the_end_going_forward_and_the_start_going_backward():
@@ -126,7 +168,9 @@ def test_few_shapes_come_out_of_many():
 def test_computed_tokens_are_the_steps_of_the_lstm():
     model = small_model(segment_length=16)
     steps = []
-    model.encoder.register_forward_hook(lambda _, inputs, __: steps.append(inputs[1].numel()))
+    model.encoder.forwards[0].register_forward_hook(
+        lambda _, inputs, __: steps.append(inputs[0].shape[:2].numel())
+    )
     input_ids, mask = ragged_batch(40, 1, 16, 17, 33)
     model(input_ids, mask)
     assert steps == [model.computed_tokens(mask.sum(1))]
@@ -189,6 +233,38 @@ def test_padding_before_a_token_is_named():
     mask[0, 0] = 0
     with pytest.raises(ValueError, match=r"Review 0 of the batch has padding before"):
         small_model()(input_ids, mask)
+
+
+def test_probabilities_as_labels_lose_what_class_ids_lose_where_they_are_certain():
+    model = small_model(id2label={0: "a", 1: "b", 2: "c"})
+    input_ids, mask = ragged_batch(12, 5, 9)
+    ids = torch.tensor([2, 0, 1])
+    with torch.no_grad():
+        hard = model(input_ids, mask, labels=ids).loss
+        certain = model(input_ids, mask, labels=torch.eye(3)[ids]).loss
+        even = model(input_ids, mask, labels=torch.full((3, 3), 1 / 3))
+    torch.testing.assert_close(certain, hard)
+    torch.testing.assert_close(even.loss, -even.logits.log_softmax(1).mean())
+
+
+@pytest.mark.parametrize(
+    ("labels", "complaint"),
+    [
+        (torch.ones(2, 3), r"\(2, 3\) torch.float32; expected class ids \(2,\) torch.int64, or"),
+        (torch.ones(2), r"\(2,\) torch.float32"),
+        (torch.tensor([[0, 1], [1, 0]]), r"\(2, 2\) torch.int64"),
+        (torch.tensor([1, 0, 1]), r"\(3,\) torch.int64"),
+        (torch.tensor([[0.5, 0.5], [0.5, 0.7]]), "labels of review 1 of the batch are"),
+        (torch.tensor([[-0.5, 1.5], [0.5, 0.5]]), "labels of review 0 .* 0 or more and 1 in sum"),
+        (torch.tensor([[0.5, 0.5], [0.5, torch.nan]]), "labels of review 1 .* nan"),
+    ],
+)
+def test_labels_that_are_neither_ids_nor_probabilities_are_named(
+    labels: torch.Tensor, complaint: str
+):
+    input_ids, mask = ragged_batch(4, 4)
+    with pytest.raises(ValueError, match=complaint):
+        small_model()(input_ids, mask, labels=labels)
 
 
 def test_auto_classes_load_what_save_pretrained_wrote(tmp_path):

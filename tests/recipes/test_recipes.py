@@ -70,11 +70,17 @@ def test_an_override_changes_one_setting_and_keeps_the_rest():
         ("training.epochs=2.5", "training.epochs is 2.5; expected a value of type int"),
         ("training.epochs=0", "training.epochs is 0; expected at least 1"),
         ("training.schedule=cosin", "Did you mean 'cosine'"),
+        ("training.ordinal=1", "training.ordinal is 1; expected a value of type bool"),
+        ("training.ordinal_slope=0", "training.ordinal_slope is 0.0; expected above 0 and below"),
+        ("training.ordinal_slope=-1.5", "training.ordinal_slope is -1.5; expected above 0"),
+        ("training.ordinal_slope=inf", "training.ordinal_slope is inf; .* below 100"),
+        ("training.ordinal_slope=nan", "training.ordinal_slope is nan; expected above 0"),
+        ("training.ordinal_slop=2", "Did you mean 'ordinal_slope'"),
         ("training.warmup_share=1.0", "expected at least 0 and below 1"),
         ("model.bidirectional=1", "model.bidirectional is 1; expected a value of type bool"),
         ("epochs=3", "no setting of the form section.key=value"),
         ("training.epochs", "no setting of the form section.key=value"),
-        ("optimizer.name=sgd", "one of the sections tokens, model, training"),
+        ("optimizer.name=sgd", "one of the sections tokens, model, pre"),
     ],
 )
 def test_a_wrong_override_is_named(assignment: str, complaint: str):

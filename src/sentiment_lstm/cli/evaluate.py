@@ -180,6 +180,7 @@ def _figures_table(evaluation: Evaluation) -> Table:
         ("log loss", f"{evaluation.log_loss:.4f}", "nats a review"),
         ("Brier score", f"{evaluation.brier_score:.4f}", "0 is best"),
         ("calibration error", f"{error:.4f}", "mean distance of confidence from accuracy"),
+        *_ordinal_rows(evaluation),
         (
             "reviews",
             f"{evaluation.reviews:,}",
@@ -189,6 +190,22 @@ def _figures_table(evaluation: Evaluation) -> Table:
     for name, value, note in rows:
         table.add_row(name, value, _plain(note))
     return table
+
+
+def _ordinal_rows(evaluation: Evaluation) -> list[tuple[str, str, str]]:
+    scores = evaluation.ordinal
+    if scores is None:
+        return []
+    kappa = scores.quadratic_kappa
+    return [
+        ("mean error", f"{scores.mean_absolute_error:.4f}", "labels off, on average"),
+        ("within one", f"{scores.within_one:.2%}", "at most one label off"),
+        (
+            "quadratic kappa",
+            "–" if kappa is None else f"{kappa:.4f}",
+            "all reviews bear and got one label" if kappa is None else "1 is best, 0 is chance",
+        ),
+    ]
 
 
 def _matrix_table(evaluation: Evaluation) -> Table:

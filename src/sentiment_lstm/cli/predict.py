@@ -49,14 +49,19 @@ def predict(
             line = json.dumps({"text": text, **prediction.to_dict()}, ensure_ascii=False)
             typer.echo(line)
         return
-    table = Table("label", "confidence", "text", box=None, header_style="bold")
+    valued = any(prediction.expected_value is not None for prediction in predictions)
+    table = Table("label", "confidence", box=None, header_style="bold")
     table.columns[1].justify = "right"
+    if valued:
+        table.add_column("expected", justify="right")
+    table.add_column("text")
     colors = {"negative": "red", "positive": "green"}
     for text, prediction in zip(given, predictions, strict=True):
         color = colors.get(prediction.label, "cyan")
         table.add_row(
             f"[{color}]{escape(prediction.label)}[/]",
             f"{prediction.confidence:.1%}",
+            *([f"{prediction.expected_value:.2f}"] if valued else []),
             escape(shorten(text)),
         )
     Console().print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,6 +42,26 @@ def train(
     tokenizer: Annotated[
         str | None, typer.Option(help="Hub name or folder; the embedded one by default.")
     ] = None,
+    teachers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--teacher",
+            help="Learn from its opinion, too: a model folder, a hub name, nb-ngrams, tfidf, self, "
+            "finetune:ENCODER, or module:attribute of a scikit-learn pipeline; SPEC@2 weighs it "
+            "twice. May be repeated.",
+        ),
+    ] = None,
+    unlabelled: Annotated[
+        str | None,
+        typer.Option(
+            help="Texts without labels, for recipes that learn from such: any kind of source, or a "
+            ".txt file of a text a line. By default the source's own unsupervised split."
+        ),
+    ] = None,
+    soft_labels: Annotated[
+        Path | None,
+        typer.Option(help="Keep what the teachers say in this folder, for other trainings."),
+    ] = None,
     text_column: Annotated[str, typer.Option(help="The column that holds the text.")] = "text",
     label_column: Annotated[str, typer.Option(help="The column that holds the label.")] = "label",
     test_size: Annotated[
@@ -59,13 +80,17 @@ def train(
     with console.status("Loading the libraries and the reviews"):
         from tqdm.auto import tqdm
 
-        from sentiment_lstm.data import load_reviews
+        from sentiment_lstm.data import load_reviews, load_unlabelled
         from sentiment_lstm.recipes import load_recipe, override
         from sentiment_lstm.training import train as train_model
 
         chosen = override(
             load_recipe(recipe),
-            [*(assignments or []), *([f"training.epochs={epochs}"] if epochs else [])],
+            [
+                *(assignments or []),
+                *([f"training.epochs={epochs}"] if epochs else []),
+                *([f"distillation.teachers={json.dumps(teachers)}"] if teachers else []),
+            ],
         )
         reviews = load_reviews(
             source,
@@ -78,6 +103,7 @@ def train(
             reviews["train"] = reviews["train"].train_test_split(
                 train_size=limit, stratify_by_column="label", seed=seed
             )["train"]
+        texts = None if unlabelled is None else load_unlabelled(unlabelled, text_column=text_column)
     sizes = ", ".join(f"{len(split):,} {name}" for name, split in reviews.items())
     console.print(f"[bold]{chosen.name}[/]: {chosen.summary}\n[bold]{source}[/]: {sizes} reviews")
 
@@ -103,7 +129,10 @@ def train(
         restart=restart,
         tokenizer_source=tokenizer,
         evaluate_test=not skip_test,
+        unlabelled=texts,
+        soft_labels_folder=soft_labels,
         on_epoch=show,
+        on_stage=lambda line: tqdm.write(f"  {line}"),
         progress=sys.stderr.isatty(),
     )
     console.print(

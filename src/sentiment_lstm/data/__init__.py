@@ -15,7 +15,7 @@
 
 from sentiment_lstm.data.checks import DataReport, SplitReport, check_reviews
 from sentiment_lstm.data.pictures import plot_report
-from sentiment_lstm.data.sources import load_reviews
+from sentiment_lstm.data.sources import load_reviews, load_unlabelled
 from sentiment_lstm.data.splits import fingerprint, near_duplicate_groups, split_reviews
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "check_reviews",
     "fingerprint",
     "load_reviews",
+    "load_unlabelled",
     "near_duplicate_groups",
     "plot_report",
     "split_reviews",

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from sentiment_lstm.data.rows import TEST, TRAIN, UNLABELLED, UNSUPERVISED, VALIDATION, Rows
 from sentiment_lstm.data.splits import split_reviews
 from sentiment_lstm.errors import DataError, nearest
+from sentiment_lstm.ordinal import in_order
 from sentiment_lstm.text import is_blank
 
 __all__ = ["assemble"]
 
 logger = logging.getLogger(__name__)
 
-_WHOLE_NUMBER = re.compile(r"-?\d+")
 _LABELLED = (TRAIN, VALIDATION, TEST)
 
 
@@ -95,7 +94,7 @@ def _labelled_and_not(place: str, rows: Mapping[str, Rows]) -> dict[str, Rows]:
 def _classes(place: str, rows: Mapping[str, Rows]) -> tuple[str, ...]:
     """Find the labels of a source in the order of their classes, the same in every split."""
     train = rows[TRAIN]
-    used = _sorted(label for label in train.labels if label is not None)
+    used = in_order(label for label in train.labels if label is not None)
     for split, part in rows.items():
         if part.names != train.names:
             raise DataError(
@@ -121,14 +120,6 @@ def _classes(place: str, rows: Mapping[str, Rows]) -> tuple[str, ...]:
             "another class."
         )
     return train.names or used
-
-
-def _sorted(labels: Iterable[str]) -> tuple[str, ...]:
-    """Sort labels by number where all are whole numbers, else by name."""
-    unique = set(labels)
-    if all(map(_WHOLE_NUMBER.fullmatch, unique)):
-        return tuple(sorted(unique, key=int))
-    return tuple(sorted(unique))
 
 
 def _names(classes: tuple[str, ...], *, declared: bool) -> list[str]:

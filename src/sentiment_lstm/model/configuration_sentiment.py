@@ -36,6 +36,7 @@ class SentimentConfig(PreTrainedConfig):
             them out, as in the training of the LSTM.
         temperature: what the logits are divided by, so that their softmax is a calibrated
             confidence (Guo et al. 2017, arXiv 1706.04599). 1 while training.
+        ordinal: the classes have an order, that of their ids; the model itself computes the same.
 
     Raises:
         ValueError: a setting is out of its range, or two of them contradict each other.
@@ -60,6 +61,7 @@ class SentimentConfig(PreTrainedConfig):
     ngram_orders: list[int] | tuple[int, ...] = (1, 2, 3)
     ngram_scale: float = 0.0
     temperature: float = 1.0
+    ordinal: bool = False
     pad_token_id: int | None = 0
 
     def __post_init__(self, **kwargs: object) -> None:

@@ -18,8 +18,14 @@ from transformers.utils.generic import can_return_tuple
 
 from .configuration_sentiment import SentimentConfig
 from .ngram_channel import NgramChannel
-from .pooling import last_state, max_over_tokens, mean_over_tokens
-from .segment_lstm import SegmentLSTM, pad_to_common_shape, split_evenly
+from .pooling import last_state, max_over_segments, mean_over_segments, sum_and_max
+from .segment_lstm import (
+    SegmentLSTM,
+    Segments,
+    pad_to_common_shape,
+    split_evenly,
+    split_into_segments,
+)
 
 
 class SentimentModel(PreTrainedModel):
@@ -81,7 +87,8 @@ class SentimentModel(PreTrainedModel):
             input_ids: (B, T) int64.
             attention_mask: (B, T), 1 at tokens and 0 at padding; None takes every token as text.
                 Padding stands on the right.
-            labels: (B,) int64; with them the cross-entropy is returned as well.
+            labels: class ids (B,) int64, or the probability of every class (B, C) float; with them
+                the cross-entropy is returned as well.
             token_type_ids: ignored; BERT's tokenizers hand them over.
 
         Returns:
@@ -89,15 +96,17 @@ class SentimentModel(PreTrainedModel):
             cross-entropy, where labels are.
 
         Raises:
-            ValueError: a review has no token, or padding stands before one.
+            ValueError: a review has no token, or padding stands before one; or the labels are
+                neither class ids nor probabilities.
         """
         del token_type_ids
         input_ids, text_mask = self._frame(input_ids, attention_mask)
-        states, mask = self.encode(input_ids, text_mask)
-        logits = self.classifier(self.dropout(self.pool(states, mask)))  # (B, C)
+        logits = self.classifier(self.dropout(self.pool(input_ids, text_mask)))  # (B, C)
         if self.ngrams is not None and self.config.ngram_scale > 0:
             logits = logits + self.config.ngram_scale * self.ngrams(input_ids, text_mask)
         logits = logits / self.config.temperature
+        if labels is not None:
+            self._check_labels(labels, logits)
         loss = None if labels is None else functional.cross_entropy(logits, labels)
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
@@ -111,16 +120,44 @@ class SentimentModel(PreTrainedModel):
         Returns:
             States (B, S * W, D * H) float32 and their mask (B, S * W) bool, in reading order.
         """
-        index, mask = split_evenly(mask.sum(1), self.config.segment_length or input_ids.shape[1])
-        segments, width = index.shape[1:]  # (B, S, W)
-        rows = input_ids.gather(1, index.flatten(1)).view(-1, width)  # (B * S, W)
-        row_mask = mask.view(-1, width)  # (B * S, W)
-        # Shorter reviews of the batch leave empty segments behind; nothing is computed for them.
-        full = row_mask.any(1).nonzero().squeeze(1)  # (R,)
-        rows, full_mask = pad_to_common_shape(rows[full], row_mask[full])
-        states = self.encoder(self._embed(rows), full_mask)[: len(full), :width]  # (R, W, D * H)
-        grid = states.new_zeros(len(row_mask), width, states.shape[2]).index_copy(0, full, states)
-        return grid.view(len(input_ids), segments * width, -1), mask.flatten(1)
+        segments = self._segments(input_ids, mask)
+        states = self.encoder(self._embed(segments.rows), segments.rows_mask)  # (R, W, D * H)
+        width = segments.mask.shape[2]
+        grid = segments.spread(states[:, :width].float())  # (B, S, W, D * H)
+        return grid.flatten(1, 2), segments.mask.flatten(1)
+
+    def pool(self, input_ids: Tensor, mask: Tensor) -> Tensor:
+        """Make one vector of the states of each review, padding left out.
+
+        Args:
+            input_ids: (B, T) int64.
+            mask: (B, T) bool, True at tokens, which stand on the left.
+
+        Returns:
+            (B, D * H) float32, or (B, 2 * D * H) for `mean_max`.
+        """
+        pooling = self.config.pooling
+        if pooling == "last":
+            states, mask = self.encode(input_ids, mask)
+            return last_state(states, mask, bidirectional=self.config.bidirectional)
+        if pooling == "attention":
+            assert self.attention is not None
+            states, mask = self.encode(input_ids, mask)
+            scores = self.attention(states).squeeze(2)  # (B, N)
+            weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=1)
+            return torch.einsum("bn,bnh->bh", weights, states)
+        segments = self._segments(input_ids, mask)
+        # Neither sum nor maximum asks for an order, so the states stay as each direction read them.
+        directions = self.encoder.directions(self._embed(segments.rows), segments.rows_mask)
+        parts = [
+            sum_and_max(states, segments.rows_mask) for states in directions if states is not None
+        ]
+        sums, maxima = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))  # (R, D * H)
+        mean = mean_over_segments(segments.spread(sums), mask.sum(1))
+        if pooling == "mean":
+            return mean
+        largest = max_over_segments(segments.spread(maxima, empty=-torch.inf))
+        return largest if pooling == "max" else torch.cat([mean, largest], dim=1)
 
     def computed_tokens(self, lengths: Tensor) -> int:
         """Count the steps that the LSTM takes for a batch, those on padding included.
@@ -136,30 +173,6 @@ class SentimentModel(PreTrainedModel):
         rows = mask.flatten(0, 1)
         rows = rows[rows.any(1)]
         return pad_to_common_shape(rows.long(), rows)[0].numel()
-
-    def pool(self, states: Tensor, mask: Tensor) -> Tensor:
-        """Make one vector of a review's states, padding left out.
-
-        Args:
-            states: (B, N, D * H) float32.
-            mask: (B, N) bool.
-
-        Returns:
-            (B, D * H) float32, or (B, 2 * D * H) for `mean_max`.
-        """
-        pooling = self.config.pooling
-        if pooling == "last":
-            return last_state(states, mask, bidirectional=self.config.bidirectional)
-        if pooling == "mean":
-            return mean_over_tokens(states, mask)
-        if pooling == "max":
-            return max_over_tokens(states, mask)
-        if pooling == "mean_max":
-            return torch.cat([mean_over_tokens(states, mask), max_over_tokens(states, mask)], dim=1)
-        assert self.attention is not None
-        scores = self.attention(states).squeeze(2)  # (B, N)
-        weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=1)
-        return torch.einsum("bn,bnh->bh", weights, states)
 
     def _frame(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Check the mask, and pad to the fixed length where the configuration has one."""
@@ -184,6 +197,32 @@ class SentimentModel(PreTrainedModel):
                     f"Review {row} of the batch has padding before a token; pad right."
                 )
         return input_ids, mask
+
+    def _check_labels(self, labels: Tensor, logits: Tensor) -> None:
+        """Refuse what the cross-entropy would misread, or refuse in words of its own."""
+        if labels.dtype == torch.int64 and labels.shape == logits.shape[:1]:
+            return
+        if not labels.is_floating_point() or labels.shape != logits.shape:
+            size, classes = logits.shape
+            raise ValueError(
+                f"The labels are {tuple(labels.shape)} {labels.dtype}; expected class ids "
+                f"({size},) torch.int64, or the probability of every class ({size}, {classes}) of "
+                "a floating-point type."
+            )
+        if not torch.compiler.is_compiling():
+            # A hundredth, because rows that were kept in half precision do not sum to 1 exactly.
+            proper = (labels >= 0).all(1) & ((labels.float().sum(1) - 1).abs() < 0.01)
+            if not proper.all():
+                row = int((~proper).nonzero()[0])
+                raise ValueError(
+                    f"The labels of review {row} of the batch are {labels[row].tolist()}; expected "
+                    "probabilities, 0 or more and 1 in sum."
+                )
+
+    def _segments(self, input_ids: Tensor, mask: Tensor) -> Segments:
+        return split_into_segments(
+            input_ids, mask, segment_length=self.config.segment_length or input_ids.shape[1]
+        )
 
     def _embed(self, input_ids: Tensor) -> Tensor:
         embedded = self.embedding(input_ids)  # (R, W, E)

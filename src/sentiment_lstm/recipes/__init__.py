@@ -18,7 +18,9 @@ from typing import Any
 from sentiment_lstm.errors import RecipeError, nearest
 
 __all__ = [
+    "DistillationSettings",
     "ModelSettings",
+    "PretrainingSettings",
     "Recipe",
     "TokenSettings",
     "TrainingSettings",
@@ -32,6 +34,8 @@ __all__ = [
 ]
 
 SCHEDULES = ("constant", "linear", "cosine")
+PRECISIONS = ("auto", "bfloat16", "float32")
+OBJECTIVES = ("none", "language_model", "region")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +87,13 @@ class TrainingSettings:
     weight_decay: float = 0.0
     max_gradient_norm: float = 0.0  # 0 clips nothing
     label_smoothing: float = 0.0
+    ordinal: bool = False  # the classes have an order, such as stars: a near miss is less wrong
+    ordinal_slope: float = 2.0  # how fast a class's share of the target falls with its distance
     validation_size: float = 0.1  # share of train; 0 trains on all of it, and picks no epoch
     patience: int = 0  # epochs without a better validation accuracy before stopping; 0 never stops
+    precision: str = "auto"  # of the LSTM: bfloat16 where the processor multiplies it faster
+    adversarial: float = 0.0  # length of the step against each word's embedding; 0 takes none
+    sentences: int = 0  # drawn from the reviews and trained on beside them
 
     def __post_init__(self) -> None:
         _check_range("training.epochs", self.epochs, low=1)
@@ -94,18 +103,53 @@ class TrainingSettings:
         _check_range("training.weight_decay", self.weight_decay, low=0)
         _check_range("training.max_gradient_norm", self.max_gradient_norm, low=0)
         _check_range("training.label_smoothing", self.label_smoothing, low=0, below=1)
+        _check_range("training.ordinal_slope", self.ordinal_slope, above=0, below=100)
         _check_range("training.validation_size", self.validation_size, low=0, below=1)
         _check_range("training.patience", self.patience, low=0)
-        if self.schedule not in SCHEDULES:
-            raise RecipeError(
-                f"training.schedule is {self.schedule!r}, expected one of {', '.join(SCHEDULES)}."
-                f"{nearest(self.schedule, SCHEDULES)}"
-            )
+        _check_range("training.adversarial", self.adversarial, low=0)
+        _check_range("training.sentences", self.sentences, low=0)
+        _check_choice("training.schedule", self.schedule, SCHEDULES)
+        _check_choice("training.precision", self.precision, PRECISIONS)
         if self.patience and not self.validation_size:
             raise RecipeError(
                 "training.patience needs a validation split to watch, but training.validation_size "
                 "is 0. Set training.validation_size, or training.patience to 0."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainingSettings:
+    """What the embedding and the LSTM learn from texts without labels, before the training.
+
+    Texts are those of the training split and the unlabelled ones.
+    """
+
+    objective: str = "none"  # language_model: the next word; region: the words around the next ones
+    epochs: int = 1
+    batch_size: int = 256  # segments
+    learning_rate: float = 2e-3
+    distance_tokens: int = 5  # of `region`: how far ahead it looks
+    negatives: int = 512  # words that each true one is told from
+
+    def __post_init__(self) -> None:
+        _check_choice("pretraining.objective", self.objective, OBJECTIVES)
+        _check_range("pretraining.epochs", self.epochs, low=1)
+        _check_range("pretraining.batch_size", self.batch_size, low=1)
+        _check_range("pretraining.learning_rate", self.learning_rate, above=0)
+        _check_range("pretraining.distance_tokens", self.distance_tokens, low=1)
+        _check_range("pretraining.negatives", self.negatives, low=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillationSettings:
+    """Which teachers' opinions are learnt beside the labels; their unlabelled texts too."""
+
+    teachers: list[str] = field(default_factory=list)  # as in `load_teachers`
+    teacher_share: float = 0.5  # of the target of a labelled review; its label has the rest
+    unlabelled: bool = True  # learn what the teachers say of unlabelled texts
+
+    def __post_init__(self) -> None:
+        _check_range("distillation.teacher_share", self.teacher_share, low=0, high=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +160,8 @@ class Recipe:
     summary: str
     tokens: TokenSettings = field(default_factory=TokenSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
+    pretraining: PretrainingSettings = field(default_factory=PretrainingSettings)
+    distillation: DistillationSettings = field(default_factory=DistillationSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
     def __post_init__(self) -> None:
@@ -135,7 +181,13 @@ class Recipe:
         return dataclasses.asdict(self)
 
 
-_SECTIONS = {"tokens": TokenSettings, "model": ModelSettings, "training": TrainingSettings}
+_SECTIONS = {
+    "tokens": TokenSettings,
+    "model": ModelSettings,
+    "pretraining": PretrainingSettings,
+    "distillation": DistillationSettings,
+    "training": TrainingSettings,
+}
 
 
 def recipe_names() -> list[str]:
@@ -282,6 +334,10 @@ def _typed(name: str, value: object, kind: str) -> object:
     """Return the value if it is of the kind that the dataclass writes down; an int is a float."""
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if kind == "list[str]":
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise RecipeError(f"{name} is {value!r}; expected a list of strings.")
+        return value
     if type(value).__name__ != kind:
         raise RecipeError(f"{name} is {value!r}; expected a value of type {kind}.")
     return value
@@ -294,6 +350,7 @@ def _check_range(
     low: float | None = None,
     above: float | None = None,
     below: float | None = None,
+    high: float | None = None,
 ) -> None:
     bounds = []
     if low is not None:
@@ -302,8 +359,17 @@ def _check_range(
         bounds.append((value > above, f"above {above:g}"))
     if below is not None:
         bounds.append((value < below, f"below {below:g}"))
+    if high is not None:
+        bounds.append((value <= high, f"at most {high:g}"))
     if not all(holds for holds, _ in bounds):
         raise RecipeError(f"{name} is {value!r}; expected {' and '.join(t for _, t in bounds)}.")
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise RecipeError(
+            f"{name} is {value!r}, expected one of {', '.join(choices)}.{nearest(value, choices)}"
+        )
 
 
 def _toml_value(text: str) -> object:

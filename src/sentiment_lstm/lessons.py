@@ -1,0 +1,183 @@
+"""What a model learns from: labelled reviews, sentences of them, and what teachers say of texts.
+
+::
+
+    labelled reviews      the label; with teachers, a mean of it and of what they say
+    unlabelled reviews    what the teachers say; left out without teachers
+    sentences             of both, drawn at random; what the teachers say, else the review's label
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+import numpy as np
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerFast
+
+from sentiment_lstm.errors import DataError
+from sentiment_lstm.ordinal import ordinal_targets
+from sentiment_lstm.recipes import Recipe
+from sentiment_lstm.soft_labels import soft_labels
+from sentiment_lstm.teachers import Teacher
+from sentiment_lstm.text import is_blank, sentences
+from sentiment_lstm.tokens import tokenize_reviews
+
+__all__ = ["Lessons", "draw_sentences", "prepare_lessons", "unlabelled_texts"]
+
+logger = logging.getLogger(__name__)
+
+# Shorter ones say nothing; longer ones are lists and run-on paragraphs.
+_SENTENCE_WORDS = (3, 40)
+# The same sentences whatever the seed of the training, so that soft labels serve all of them.
+_SENTENCES_SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lessons:
+    """The rows of a training: whole reviews first, then sentences."""
+
+    rows: datasets.Dataset  # `input_ids`, `length`, and `labels`: class ids or probabilities
+    reviews: int  # how many of the rows are whole reviews
+
+    @property
+    def targets(self) -> NDArray[np.generic]:
+        """What is learnt of the whole reviews: (N,) class ids, or (N, C) probabilities."""
+        return np.asarray(self.rows.select_columns("labels")[: self.reviews]["labels"])
+
+
+def prepare_lessons(
+    train: datasets.Dataset,
+    unlabelled: datasets.Dataset | None,
+    recipe: Recipe,
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    teacher: Teacher | None,
+    folder: Path,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> Lessons:
+    """Tokenize all that is learnt from, and ask the teacher for its opinion of it.
+
+    Args:
+        train: columns `text` and `label`.
+        unlabelled: from :func:`unlabelled_texts`; used with a teacher only.
+        recipe: its sections [tokens], [distillation] and `training.sentences` are read.
+        tokenizer: of the model.
+        teacher: from `load_teachers`, or None.
+        folder: where the soft labels are kept, a folder for each kind of text.
+        on_progress: called with the kind of text, how many are done and how many there are.
+
+    Raises:
+        DataError: the folder holds the soft labels of other texts or another teacher.
+    """
+    label_names = train.features["label"].names
+    parts = {"labelled": train}
+    if teacher is not None and unlabelled is not None and recipe.distillation.unlabelled:
+        parts["unlabelled"] = unlabelled
+    wanted = recipe.training.sentences
+    if wanted:
+        parts["sentences"] = draw_sentences(list(parts.values()), wanted, features=train.features)
+    limit = recipe.tokens.max_length_tokens or None
+    rows = []
+    for name, part in parts.items():
+        tokenized = tokenize_reviews(part, tokenizer, max_length_tokens=limit)
+        if teacher is not None:
+            texts = list(part["text"])
+            done = 0
+
+            def report(count: int, name: str = name, total: int = len(texts)) -> None:
+                nonlocal done
+                done += count
+                if on_progress:
+                    on_progress(name, done, total)
+
+            said = soft_labels(
+                teacher, texts, folder=folder / name, label_names=label_names, on_progress=report
+            )
+            if name == "labelled":
+                share = recipe.distillation.teacher_share
+                classes = np.eye(len(label_names), dtype=np.float32)
+                if recipe.training.ordinal:
+                    slope = recipe.training.ordinal_slope
+                    classes = ordinal_targets(len(label_names), slope=slope)
+                truth = classes[np.asarray(part["label"])]
+                said = share * said + (1 - share) * truth
+            tokenized = _with_probabilities(tokenized, said)
+        rows.append(tokenized)
+    every = datasets.concatenate_datasets(rows) if len(rows) > 1 else rows[0]
+    drawn = len(parts["sentences"]) if "sentences" in parts else 0
+    return Lessons(rows=every, reviews=len(every) - drawn)
+
+
+def draw_sentences(
+    parts: Sequence[datasets.Dataset], size: int, *, features: datasets.Features
+) -> datasets.Dataset:
+    """Draw sentences at random, each from a review of its own as far as there are enough.
+
+    Args:
+        parts: columns `text` and `label`.
+        size: how many; fewer come back where the reviews hold fewer.
+        features: of the result.
+
+    Returns:
+        Columns `text`, one sentence, and `label`, that of its review.
+    """
+    random = np.random.default_rng(_SENTENCES_SEED)
+    texts = [text for part in parts for text in part["text"]]
+    labels = [label for part in parts for label in part["label"]]
+    low, high = _SENTENCE_WORDS
+    found: dict[str, int] = {}
+
+    # Several rounds over the reviews where more sentences are wanted than there are reviews; a
+    # text of one sentence gives it once.
+    for _ in range(-(-size // max(len(texts), 1)) + 1):
+        order = random.permutation(len(texts))
+        for row in order:
+            if len(found) >= size:
+                break
+            choice = sentences(texts[row], min_words=low, max_words=high)
+            if choice:
+                found.setdefault(choice[int(random.integers(len(choice)))], labels[row])
+    return datasets.Dataset.from_dict(
+        {"text": list(found), "label": list(found.values())}, features=features
+    )
+
+
+def unlabelled_texts(texts: datasets.Dataset, features: datasets.Features) -> datasets.Dataset:
+    """Give unlabelled texts the columns of the labelled ones, and leave empty ones out.
+
+    Args:
+        texts: a column `text`.
+        features: of the labelled reviews.
+
+    Returns:
+        Columns `text` and `label`, -1 throughout.
+
+    Raises:
+        DataError: there is no column `text`, or no text in it.
+    """
+    if "text" not in texts.column_names:
+        raise DataError(
+            f"The unlabelled reviews have no column 'text', only {', '.join(texts.column_names)}. "
+            "Rename the one that holds the texts."
+        )
+    kept = [text for text in texts["text"] if not is_blank(text)]
+    if not kept:
+        raise DataError("The unlabelled reviews hold no text. Name another source of them.")
+    if len(kept) < len(texts):
+        logger.warning("%d unlabelled texts are empty and left out.", len(texts) - len(kept))
+    return datasets.Dataset.from_dict({"text": kept, "label": [-1] * len(kept)}, features)
+
+
+def _with_probabilities(
+    tokenized: datasets.Dataset, probabilities: NDArray[np.float32]
+) -> datasets.Dataset:
+    column = datasets.Dataset.from_dict(
+        {"labels": probabilities},
+        features=datasets.Features({"labels": datasets.List(datasets.Value("float32"))}),
+    )
+    return datasets.concatenate_datasets([tokenized.remove_columns("labels"), column], axis=1)

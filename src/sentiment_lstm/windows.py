@@ -1,0 +1,187 @@
+"""A Hugging Face classifier over reviews of any length: equal windows, their scores averaged."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from sentiment_lstm.batches import collate_ragged, token_budget_batches
+from sentiment_lstm.errors import ModelError
+from sentiment_lstm.precision import mixed_precision
+from sentiment_lstm.text import MARKUP_PATTERN
+
+__all__ = ["MAX_WINDOW_TOKENS", "Frame", "equal_windows", "frame_of", "plain_ids", "score_texts"]
+
+# Attention grows with the square of it, and half of IMDB's reviews fit.
+MAX_WINDOW_TOKENS = 256
+_BATCH_TOKENS = 8_192
+_LENGTH_STEP = 16  # few shapes, because a CPU prepares its kernels for each of them
+_CHUNK_TEXTS = 1_000
+_MARKUP = re.compile(MARKUP_PATTERN)
+
+
+class Frame(NamedTuple):
+    """What stands around the token ids of every window, and how long a window can be."""
+
+    before: list[int]  # [CLS], in BERT
+    after: list[int]  # [SEP], in BERT
+    pad_token_id: int
+    max_length_tokens: int  # with what stands around
+
+    @property
+    def room_tokens(self) -> int:
+        """Tokens of text that fit into a window."""
+        return self.max_length_tokens - len(self.before) - len(self.after)
+
+    def around(self, ids: Sequence[int]) -> list[int]:
+        """Put the special tokens around a window; an empty text of no special token gets one."""
+        return [*self.before, *ids, *self.after] or [self.pad_token_id]
+
+
+def frame_of(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length_tokens: int = MAX_WINDOW_TOKENS,
+) -> Frame:
+    """Find the special tokens and the longest window that a model and its tokenizer allow.
+
+    Args:
+        model: its position embeddings limit the length.
+        tokenizer: so does its `model_max_length`.
+        max_length_tokens: the most tokens of a window in any case.
+
+    Raises:
+        ModelError: no token of text fits between the special ones.
+    """
+    # Asked of the tokenizer by an example, because each architecture has its own template.
+    plain = tokenizer("a", add_special_tokens=False)["input_ids"]
+    framed = tokenizer("a")["input_ids"]
+    starts = range(len(framed) - len(plain) + 1)
+    at = next((at for at in starts if framed[at : at + len(plain)] == plain), 0)
+    pads: list[Any] = [tokenizer.pad_token_id, tokenizer.eos_token_id]
+    frame = Frame(
+        before=framed[:at],
+        after=framed[at + len(plain) :],
+        pad_token_id=next((int(pad) for pad in pads if pad is not None), 0),
+        max_length_tokens=min(
+            max_length_tokens, int(tokenizer.model_max_length), _positions(model)
+        ),
+    )
+    if frame.room_tokens < 1:
+        raise ModelError(
+            f"{tokenizer.name_or_path}: reads at most {frame.max_length_tokens} tokens, which is "
+            "all taken by special ones. Correct model_max_length in tokenizer_config.json."
+        )
+    return frame
+
+
+def plain_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """Tokenize whole texts without special tokens, `<br />` read as white space."""
+    if not texts:
+        return []
+    encoded = tokenizer(
+        [_MARKUP.sub(" ", text) for text in texts],
+        add_special_tokens=False,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
+    )
+    return encoded["input_ids"]
+
+
+def equal_windows(ids: Sequence[int], room_tokens: int) -> list[Sequence[int]]:
+    """Cut token ids into the fewest windows that fit, of one length give or take a token.
+
+    Equal ones, because the rest behind full windows would be a few words that say little and
+    count as much as a full window.
+    """
+    count = max(1, -(-len(ids) // room_tokens))
+    edges = [len(ids) * number // count for number in range(count + 1)]
+    return [ids[start:end] for start, end in itertools.pairwise(edges)]
+
+
+def score_texts(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    frame: Frame,
+) -> NDArray[np.float32]:
+    """Average the logits over the windows of each text.
+
+    Args:
+        model: any sequence classifier; it is left in the mode, training or not, it was in.
+        tokenizer: its own.
+        texts: N texts of any length.
+        frame: from :func:`frame_of`.
+
+    Returns:
+        (N, C) float32.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        parts = [
+            _score_chunk(model, tokenizer, texts[start : start + _CHUNK_TEXTS], frame)
+            for start in range(0, len(texts), _CHUNK_TEXTS)
+        ]
+    finally:
+        model.train(was_training)
+    return np.concatenate([np.zeros((0, _classes(model)), dtype=np.float32), *parts])
+
+
+def _score_chunk(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    frame: Frame,
+) -> NDArray[np.float32]:
+    windows, text_of = [], []
+    for text, ids in enumerate(plain_ids(tokenizer, texts)):
+        for window in equal_windows(ids, frame.room_tokens):
+            windows.append(frame.around(window))
+            text_of.append(text)
+    # A step more than the longest window would pass the model's last position.
+    padded = [
+        min(-(-len(window) // _LENGTH_STEP) * _LENGTH_STEP, frame.max_length_tokens)
+        for window in windows
+    ]
+    logits = np.zeros((len(windows), _classes(model)), dtype=np.float32)
+    for batch in token_budget_batches(padded, budget_tokens=_BATCH_TOKENS):
+        tensors = collate_ragged(
+            [{"input_ids": windows[row]} for row in batch], pad_token_id=frame.pad_token_id
+        )
+        extra = max(padded[row] for row in batch) - tensors["input_ids"].shape[1]
+        input_ids = nn.functional.pad(tensors["input_ids"], (0, extra), value=frame.pad_token_id)
+        mask = nn.functional.pad(tensors["attention_mask"], (0, extra))  # (B, T)
+        with torch.inference_mode(), mixed_precision():
+            scores = model(
+                input_ids=input_ids.to(model.device), attention_mask=mask.to(model.device)
+            ).logits
+        logits[batch] = scores.float().cpu().numpy()
+    sums = np.zeros((len(texts), _classes(model)), dtype=np.float32)
+    np.add.at(sums, text_of, logits)
+    counts = np.bincount(text_of, minlength=len(texts)).astype(np.float32)
+    return sums / counts[:, None]
+
+
+def _classes(model: PreTrainedModel) -> int:
+    return int(model.config.num_labels or 0)
+
+
+def _positions(model: PreTrainedModel) -> int:
+    """The longest input that the model has positions for, special tokens included."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Embedding) and name.endswith("position_embeddings"):
+            # RoBERTa counts from behind its padding id, so it has fewer than the table has rows.
+            offset = 0 if module.padding_idx is None else module.padding_idx + 1
+            return module.num_embeddings - offset
+    return int(getattr(model.config, "max_position_embeddings", MAX_WINDOW_TOKENS))

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import Dataset, DatasetDict
+from numpy.typing import NDArray
+
+from sentiment_lstm.errors import DataError
+from sentiment_lstm.lessons import draw_sentences, prepare_lessons, unlabelled_texts
+from sentiment_lstm.recipes import Recipe, override
+from sentiment_lstm.tokens import load_tokenizer
+
+
+class LengthTeacher:
+    """A real, if narrow-minded, teacher: long texts are positive."""
+
+    name = "length"
+    identity = "length-1"
+
+    def predict_proba(self, texts: Sequence[str], /) -> NDArray[np.float32]:
+        positive = np.array([min(len(text), 200) / 200 for text in texts], dtype=np.float32)
+        return np.stack([1 - positive, positive], axis=1)
+
+
+REVIEW = "I liked it a lot. The ending, though! Was it needed? Perhaps so."
+
+
+@pytest.fixture
+def train(sentences: DatasetDict) -> Dataset:
+    return sentences["train"].select(range(30))
+
+
+@pytest.fixture
+def unlabelled(sentences: DatasetDict) -> Dataset:
+    texts = [*sentences["test"]["text"][:20], " ", "<br />"]
+    return unlabelled_texts(Dataset.from_dict({"text": texts}), sentences["train"].features)
+
+
+def lessons(train: Dataset, unlabelled: Dataset | None, recipe: Recipe, folder: Path, teacher):
+    return prepare_lessons(
+        train, unlabelled, recipe, load_tokenizer(), teacher=teacher, folder=folder
+    )
+
+
+def test_without_teacher_and_sentences_the_labels_are_learnt_and_nothing_else(
+    train: Dataset, unlabelled: Dataset, quick_recipe: Recipe, tmp_path: Path
+):
+    recipe = override(quick_recipe, ["training.sentences=0"])
+    plain = lessons(train, unlabelled, recipe, tmp_path, None)
+    assert len(plain.rows) == plain.reviews == 30
+    assert plain.targets.tolist() == list(train["label"])
+
+
+def test_a_teacher_adds_the_unlabelled_texts_and_its_share_of_every_labelled_target(
+    train: Dataset, unlabelled: Dataset, quick_recipe: Recipe, tmp_path: Path
+):
+    recipe = override(quick_recipe, ["training.sentences=0", "distillation.teacher_share=0.25"])
+    taught = lessons(train, unlabelled, recipe, tmp_path, LengthTeacher())
+    assert taught.reviews == len(taught.rows) == 50
+    said = LengthTeacher().predict_proba([*train["text"], *unlabelled["text"]])
+    truth = np.eye(2)[train["label"]]
+    expected = np.concatenate([0.25 * said[:30] + 0.75 * truth, said[30:]])
+    np.testing.assert_allclose(taught.targets, expected, atol=1e-6)
+    assert [len(ids) for ids in taught.rows["input_ids"]] == taught.rows["length"][:]
+    alone = override(recipe, ["distillation.unlabelled=false"])
+    assert len(lessons(train, unlabelled, alone, tmp_path, LengthTeacher()).rows) == 30
+
+
+@pytest.mark.parametrize("teacher", [None, LengthTeacher()])
+def test_sentences_stand_behind_the_reviews_and_are_no_reviews(
+    train: Dataset, quick_recipe: Recipe, tmp_path: Path, teacher
+):
+    recipe = override(quick_recipe, ["training.sentences=12"])
+    both = lessons(train, None, recipe, tmp_path, teacher)
+    assert (both.reviews, len(both.rows)) == (30, 42)
+    drawn = draw_sentences([train], 12, features=train.features)
+    tokenizer = load_tokenizer()
+    assert both.rows["input_ids"][30:] == tokenizer(list(drawn["text"]))["input_ids"]
+    labels = np.asarray(both.rows["labels"][30:])
+    expected = drawn["label"][:] if teacher is None else teacher.predict_proba(drawn["text"])
+    np.testing.assert_allclose(labels, expected, atol=1e-6)
+
+
+def test_soft_labels_of_other_texts_are_refused(
+    train: Dataset, quick_recipe: Recipe, tmp_path: Path
+):
+    lessons(train, None, quick_recipe, tmp_path, LengthTeacher())
+    with pytest.raises(DataError, match="texts"):
+        lessons(train.select(range(29)), None, quick_recipe, tmp_path, LengthTeacher())
+
+
+def test_sentences_are_drawn_from_many_reviews_once_each_and_keep_their_label(
+    train: Dataset,
+):
+    reviews = Dataset.from_dict(
+        {"text": [REVIEW, "Dull from start to end. Avoid this film.", "No."], "label": [1, 0, 0]},
+        features=train.features,
+    )
+    drawn = draw_sentences([reviews], 100, features=train.features)
+    assert dict(zip(drawn["text"], drawn["label"], strict=True)) == {
+        "I liked it a lot.": 1,
+        "The ending, though!": 1,
+        "Was it needed?": 1,
+        "Dull from start to end.": 0,
+        "Avoid this film.": 0,
+    }
+    two = draw_sentences([reviews], 2, features=train.features)
+    assert sorted(two["label"]) == [0, 1], "of two sentences, each comes from a review of its own"
+
+
+def test_unlabelled_texts_need_a_text_column_with_text_in_it(train: Dataset):
+    with pytest.raises(DataError, match="no column 'text', only review"):
+        unlabelled_texts(Dataset.from_dict({"review": ["a"]}), train.features)
+    with pytest.raises(DataError, match="hold no text"):
+        unlabelled_texts(Dataset.from_dict({"text": ["", "<br />"]}), train.features)
