@@ -202,9 +202,7 @@ def _train(
     # a hundred times slower.
     torch.set_flush_denormal(True)
     model = build_model(recipe, tokenizer, label_names)
-    model.encoder.bfloat16 = recipe.training.precision == "bfloat16" or (
-        recipe.training.precision == "auto" and fast_bfloat16()
-    )
+    _set_precision(model, recipe)
     unlabelled = _unlabelled(reviews, unlabelled, recipe)
     run = runs.describe(
         recipe,
@@ -302,6 +300,12 @@ def _train(
         _save(result, classifier, recipe, run, work)
         shutil.rmtree(work, ignore_errors=True)
     return result
+
+
+def _set_precision(model: SentimentModel, recipe: Recipe) -> None:
+    model.encoder.bfloat16 = recipe.training.precision == "bfloat16" or (
+        recipe.training.precision == "auto" and fast_bfloat16()
+    )
 
 
 def _check_order(label_names: list[str]) -> None:

@@ -7,6 +7,8 @@ winner's figure is the one that `train` reports for its recipe on the same revie
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -22,16 +24,24 @@ from transformers import PreTrainedTokenizerFast, Trainer, TrainingArguments, se
 from transformers.trainer_utils import HPSearchBackend, SaveStrategy
 
 from sentiment_lstm import runs
+from sentiment_lstm.batches import RaggedIds
 from sentiment_lstm.calibration import calibrate, fit_blend
 from sentiment_lstm.errors import RecipeError, SentimentError, nearest
+from sentiment_lstm.lessons import prepare_lessons
 from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.model.ngram_channel import NgramChannel
 from sentiment_lstm.ngrams import fit_ngram_channel, ngram_logits
+from sentiment_lstm.pretraining import pretrain
 from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.recipes import Recipe, TokenSettings, load_recipe
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
 from sentiment_lstm.trainer import SentimentTrainer, make_trainer
-from sentiment_lstm.training import _training_splits, build_model
+from sentiment_lstm.training import (
+    _set_precision,
+    _training_splits,
+    _unlabelled,
+    build_model,
+)
 from sentiment_lstm.tuning import study as studies
 from sentiment_lstm.tuning.pictures import save_pictures
 from sentiment_lstm.tuning.space import Space, load_space, with_settings
@@ -51,6 +61,7 @@ METRICS: dict[str, Literal["maximize", "minimize"]] = {
 PRUNERS = ("median", "hyperband", "none")
 _NO_SETTINGS = {"name", "summary"}
 _FOLDER_OF_TRIALS = "trials"
+_FOLDER_OF_PRETRAINING = "pretraining"
 _MEDIAN_OF = 3  # trials that came as far, at least, before a worse one is ended
 _SECONDS_A_MINUTE = 60
 
@@ -119,7 +130,7 @@ def tune(
     studies.check_optuna()
     _check_arguments(recipe, trials, metric, pruner, time_limit_min)
     with quiet_libraries():
-        train, validation, _ = _training_splits(reviews, recipe, seed)
+        train, validation, _ = _training_splits(reviews, recipe)
         if validation is None:
             raise RecipeError("There are no validation reviews. Set training.validation_size.")
         bench = _Bench(
@@ -127,17 +138,25 @@ def tune(
             label_names=train.features["label"].names,
             train=train,
             validation=validation,
+            unlabelled=_unlabelled(reviews, None, recipe),
             tokenizer_source=tokenizer_source,
             seed=seed,
             metric=metric,
             output=Path(output),
         )
         bench.space = load_space(space, recipe, try_recipe=bench.check)
-        run = runs.describe(recipe, seed=seed, source=source, train=train, validation=validation)
+        run = runs.describe(
+            recipe,
+            seed=seed,
+            source=source,
+            train=train,
+            validation=validation,
+            unlabelled=bench.unlabelled,
+        )
         identity = {
             "recipe": {key: run["recipe"][key] for key in run["recipe"].keys() - _NO_SETTINGS},
             "space": {name: entry.to_dict() for name, entry in bench.space.items()},
-            "data": {split: run["data"][split] for split in ("train", "validation")},
+            "data": {split: run["data"][split] for split in run["data"].keys() - {"source"}},
             "tokenizer": str(tokenizer_source or ""),
             "metric": metric,
             "pruner": pruner,
@@ -168,6 +187,7 @@ class _Bench:
         label_names: list[str],
         train: datasets.Dataset,
         validation: datasets.Dataset,
+        unlabelled: datasets.Dataset | None,
         tokenizer_source: str | Path | None,
         seed: int,
         metric: str,
@@ -176,7 +196,9 @@ class _Bench:
         self.recipe = recipe
         self.space: Space = {}
         self.label_names = label_names
-        self.reviews = (train, validation)
+        self.train = train
+        self.validation = validation
+        self.unlabelled = unlabelled
         self.tokenizer_source = tokenizer_source
         self.seed = seed
         self.metric = metric
@@ -212,49 +234,74 @@ class _Bench:
         return self.recipe if trial is None else with_settings(self.recipe, self.settings(trial))
 
     def build(self, trial: Trial | None) -> SentimentModel:
-        """Build the untrained model of a trial: the `model_init` of its `Trainer`."""
+        """Build the untrained model of a trial, pre-trained where the recipe says so.
+
+        `Trainer` calls this as its `model_init`, with None when it is made itself.
+        """
         recipe = self.trial_recipe(trial)
         set_seed(self.seed)
-        return build_model(recipe, self.tokenizer(recipe.tokens), self.label_names)
+        model = build_model(recipe, self.tokenizer(recipe.tokens), self.label_names)
+        _set_precision(model, recipe)
+        if trial is not None and recipe.pretraining.objective != "none":
+            texts = [part for part in (self.train, self.unlabelled) if part is not None]
+            pretrain(
+                model,
+                [self.tokenized(part, recipe) for part in texts],
+                recipe.pretraining,
+                work=self._pretraining_folder(recipe),
+                seed=self.seed,
+            )
+        return model
+
+    def tokenized(self, reviews: datasets.Dataset, recipe: Recipe) -> datasets.Dataset:
+        return tokenize_reviews(
+            reviews,
+            self.tokenizer(recipe.tokens),
+            max_length_tokens=recipe.tokens.max_length_tokens or None,
+        )
 
     def trainer(self, model: SentimentModel, trial: Trial, judge: _Judge) -> SentimentTrainer:
         """Set the training of a trial up as `train` does, but for the weights, which go unsaved."""
         recipe = self.trial_recipe(trial)
-        train, validation = (
-            tokenize_reviews(
-                split,
-                self.tokenizer(recipe.tokens),
-                max_length_tokens=recipe.tokens.max_length_tokens or None,
-            )
-            for split in self.reviews
+        work = self.output / _FOLDER_OF_TRIALS / f"{trial.number:03d}"
+        lessons = prepare_lessons(
+            self.train,
+            None,
+            recipe,
+            self.tokenizer(recipe.tokens),
+            teacher=None,
+            folder=work,
         )
         trainer = make_trainer(
             model,
             recipe,
-            train=train,
-            validation=validation,
-            work=self.output / _FOLDER_OF_TRIALS / f"{trial.number:03d}",
+            train=lessons.rows,
+            validation=self.tokenized(self.validation, recipe),
+            work=work,
             seed=self.seed,
         )
         trainer.args.save_strategy = SaveStrategy.NO
         trainer.args.load_best_model_at_end = False
         trainer.compute_metrics = judge
         if model.ngrams is not None:
-            judge.others = self._ngrams(recipe, model.ngrams, train, trainer)
+            judge.others = self._ngrams(recipe, model.ngrams, trainer)
         return trainer
 
+    def _pretraining_folder(self, recipe: Recipe) -> Path:
+        """Where the pre-trained weights of a recipe stand, for every trial that asks for them."""
+        key = json.dumps([recipe.to_dict()[name] for name in ("tokens", "model", "pretraining")])
+        digest = hashlib.sha256(f"{key} {recipe.training.precision}".encode()).hexdigest()
+        return self.output / _FOLDER_OF_PRETRAINING / digest[:16]
+
     def _ngrams(
-        self,
-        recipe: Recipe,
-        like: NgramChannel,
-        train: datasets.Dataset,
-        trainer: SentimentTrainer,
+        self, recipe: Recipe, like: NgramChannel, trainer: SentimentTrainer
     ) -> NDArray[np.float64]:
         """Score the validation reviews by n-grams, which no training of the LSTM changes."""
         key = (recipe.tokens, like.buckets, *like.orders)
         if key not in self._ngram_logits:
             channel = NgramChannel(like.buckets, like.orders, like.num_labels)
-            fit_ngram_channel(channel, train["input_ids"][:], np.asarray(train["labels"][:]))
+            train = self.tokenized(self.train, recipe)
+            fit_ngram_channel(channel, RaggedIds(train), np.asarray(train["labels"][:]))
             self._ngram_logits[key] = ngram_logits(channel, trainer.validation_ids())
         return self._ngram_logits[key]
 
@@ -367,7 +414,8 @@ def _search(
     from optuna.samplers import TPESampler
 
     if restart:
-        shutil.rmtree(bench.output / _FOLDER_OF_TRIALS, ignore_errors=True)
+        for name in (_FOLDER_OF_TRIALS, _FOLDER_OF_PRETRAINING):
+            shutil.rmtree(bench.output / name, ignore_errors=True)
     started = time.perf_counter()
     cut = studies.repeat_cut_trials(study)
     before = done = len(_finished(studies.read_trials(study, bench.space)))
@@ -458,7 +506,6 @@ def _write(
     if not ranked:
         return None, None
     best, trials = ranked[0], len(_finished(records))
-    train, validation = map(len, bench.reviews)
     recipe = dataclasses.replace(
         with_settings(bench.recipe, best.settings),
         summary=f"The recipe {bench.recipe.name}, tuned by {trials} trials.",
@@ -470,7 +517,7 @@ def _write(
             f"The best of {trials} trials by `sentiment-lstm tune`, judged by {bench.metric} on "
             "validation reviews.",
             f"Study: {studies.STUDY} beside this file, from the recipe {bench.recipe.name}, "
-            f"{train:,} training and {validation:,} validation reviews of "
+            f"{len(bench.train):,} training and {len(bench.validation):,} validation reviews of "
             f"{source or 'a data set'}, seed {bench.seed}.",
             f"Trial {best.number}: validation accuracy {best.accuracy:.4f}, log loss "
             f"{best.log_loss:.4f}, epoch {best.kept_epoch} of {best.epochs} kept.",
@@ -496,6 +543,12 @@ def _check_arguments(
         raise RecipeError(
             f"recipe {recipe.name}: training.validation_size is 0, so that there would be no "
             "reviews to compare the trials on. Set it by --set training.validation_size=0.1."
+        )
+    if recipe.distillation.teachers:
+        raise RecipeError(
+            f"recipe {recipe.name}: distillation.teachers is {recipe.distillation.teachers!r}, and "
+            "a search asks no teachers. Leave them out by --set distillation.teachers=[], and put "
+            "them back into best.toml."
         )
 
 

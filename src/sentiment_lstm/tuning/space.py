@@ -151,6 +151,10 @@ def _parse(tables: Mapping[str, Any], recipe: Recipe) -> Space:
                     f"{name} cannot be searched: the trials are compared on the validation "
                     "reviews, which must be the same for all of them. Leave it out."
                 )
+            if section == "distillation":
+                raise RecipeError(
+                    f"{name} cannot be searched: a search asks no teachers. Leave it out."
+                )
             space[name] = _entry(name, table, known[name])
     if not space:
         raise RecipeError("There is no setting to search. Add a table such as [model.hidden_size].")
