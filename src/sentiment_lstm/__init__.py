@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sentiment_lstm.prediction import Classifier, Prediction, load
     from sentiment_lstm.recipes import Recipe, load_recipe, recipe_names
     from sentiment_lstm.training import train
+    from sentiment_lstm.tuning.search import tune
 
 __all__ = [
     "Classifier",
@@ -30,6 +31,7 @@ __all__ = [
     "load_reviews",
     "recipe_names",
     "train",
+    "tune",
 ]
 
 __version__ = "0.1.0"
@@ -47,6 +49,7 @@ _HOMES = {
     "load_reviews": "data",
     "recipe_names": "recipes",
     "train": "training",
+    "tune": "tuning.search",
 }
 
 

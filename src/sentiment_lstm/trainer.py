@@ -242,6 +242,10 @@ class SentimentTrainer(Trainer):
             computed_tokens=self.accelerator.unwrap_model(self.model).computed_tokens,
         )
 
+    def _report_to_hp_search(self, trial: Any, step: int, metrics: dict[str, float]) -> None:
+        # By the epoch: at the same step, trainings with other batch sizes have read less or more.
+        super()._report_to_hp_search(trial, round(self.state.epoch or 0), metrics)
+
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         if self._recipe.tokens.fixed_length:
             return super()._get_train_sampler(train_dataset)

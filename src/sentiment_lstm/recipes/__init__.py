@@ -7,6 +7,7 @@ as ``section.key=value``. Every key is checked when the recipe is made, and the 
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ __all__ = [
     "recipe_from_dict",
     "recipe_names",
     "recipe_text",
+    "recipe_toml",
+    "to_toml",
 ]
 
 SCHEDULES = ("constant", "linear", "cosine")
@@ -275,6 +278,42 @@ def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
             )
         values[section][key] = _toml_value(text.strip())
     return recipe_from_dict(values)
+
+
+def recipe_toml(recipe: Recipe) -> str:
+    """Write a recipe as a file that :func:`load_recipe` reads back, all but its name.
+
+    Every setting is written down, so that the file means the same when a default changes; only one
+    that is None is left out, since TOML has no word for it.
+    """
+    lines = [f"summary = {to_toml(recipe.summary)}"]
+    for section in dataclasses.fields(recipe):
+        settings = getattr(recipe, section.name)
+        if dataclasses.is_dataclass(settings):
+            lines += ["", f"[{section.name}]"]
+            for field_ in dataclasses.fields(settings):
+                value = getattr(settings, field_.name)
+                if value is not None:
+                    lines.append(f"{field_.name} = {to_toml(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def to_toml(value: object) -> str:
+    """Write one setting's value as TOML: text, a number, true or false, or a list of such.
+
+    Raises:
+        TypeError: the value is of another type.
+    """
+    if isinstance(value, str):
+        # JSON's escapes are all TOML's too, but JSON leaves this one character bare.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)  # the shortest digits that read back as the same number
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(to_toml, value))}]"
+    raise TypeError(f"{value!r} is of type {type(value).__name__}, which no setting is.")
 
 
 def _section(name: str, cls: type, values: object) -> Any:  # noqa: ANN401 - one of SECTIONS

@@ -1,0 +1,210 @@
+"""`sentiment-lstm tune`: reviews and a search space in, the best recipe out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from sentiment_lstm.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from sentiment_lstm.tuning.search import TuningResult
+    from sentiment_lstm.tuning.study import TrialRecord
+
+__all__ = ["tune"]
+
+_TABLE_ROWS = 5
+
+
+def _print_space(wanted: bool) -> None:
+    if wanted:
+        from sentiment_lstm.tuning.space import default_space_text
+
+        typer.echo(default_space_text(), nl=False)
+        raise typer.Exit
+
+
+def tune(
+    source: Annotated[
+        str, typer.Argument(help="Reviews, as for `train`; the test split is not read.")
+    ],
+    trials: Annotated[
+        int, typer.Option(help="Trials in all, those of earlier parts of the search too.")
+    ] = 20,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder of the study; goes on with one.")
+    ] = Path("runs/tune"),
+    recipe: Annotated[
+        str, typer.Option(help="The recipe to start from: a name, or a file ending in .toml.")
+    ] = "default",
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override a setting of it: section.key=value. May be repeated."),
+    ] = None,
+    space: Annotated[
+        Path | None, typer.Option(help="Which settings to search, in a TOML file of your own.")
+    ] = None,
+    print_space: Annotated[
+        bool,
+        typer.Option(
+            "--print-space",
+            help="Print the default search space, to save and to change it.",
+            callback=_print_space,
+            is_eager=True,
+        ),
+    ] = False,
+    metric: Annotated[
+        str, typer.Option(help="What of the validation reviews decides: accuracy or log_loss.")
+    ] = "accuracy",
+    pruner: Annotated[
+        str, typer.Option(help="What ends poor trials early: median, hyperband or none.")
+    ] = "median",
+    timeout: Annotated[
+        float | None, typer.Option(help="Begin no trial after this many minutes.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Search with this many reviews only, drawn by the seed.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the split, the weights, the order and the search.")
+    ] = 0,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Throw away the study that stands in the folder.")
+    ] = False,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Hub name or folder; the embedded one by default.")
+    ] = None,
+    text_column: Annotated[str, typer.Option(help="The column that holds the text.")] = "text",
+    label_column: Annotated[str, typer.Option(help="The column that holds the label.")] = "label",
+    test_size: Annotated[
+        float, typer.Option(help="Share held out for testing where the source has no split.")
+    ] = 0.2,
+    split_seed: Annotated[int, typer.Option(help="Of that share.")] = 0,
+) -> None:
+    """Search the settings with which a recipe does best on held-out validation reviews."""
+    console = Console(highlight=False, soft_wrap=True)
+    with console.status("Loading the libraries and the reviews"):
+        from sentiment_lstm.tuning.study import check_optuna, rank
+
+        check_optuna()
+        from sentiment_lstm.data import load_reviews
+        from sentiment_lstm.recipes import load_recipe, override, to_toml
+        from sentiment_lstm.tuning.search import METRICS
+        from sentiment_lstm.tuning.search import tune as search
+
+        base = override(load_recipe(recipe), assignments or [])
+        reviews = load_reviews(
+            source,
+            text_column=text_column,
+            label_column=label_column,
+            test_size=test_size,
+            seed=split_seed,
+        )
+        if limit is not None and limit < len(reviews["train"]):
+            reviews["train"] = _draw(reviews["train"], limit, seed)
+    console.print(
+        f"[bold]{escape(base.name)}[/]: {escape(base.summary)}\n"
+        f"[bold]{escape(source)}[/]: {len(reviews['train']):,} reviews to search with"
+    )
+
+    def show(record: TrialRecord) -> None:
+        settings = "  ".join(
+            f"{name.partition('.')[2]}={_short(value)}" for name, value in record.settings.items()
+        )
+        told = "" if record.accuracy is None else f"   accuracy {record.accuracy:7.2%}"
+        if record.log_loss is not None:
+            told += f"   log loss {record.log_loss:.4f}"
+        if record.state == "pruned":
+            told += f"   pruned{f': {record.note}' if record.note else ''}"
+        console.print(
+            escape(
+                f"trial {record.number:3d}   {settings}   epochs {record.epochs}{told}"
+                f"   {record.seconds:5.0f} s"
+            )
+        )
+
+    try:
+        result = search(
+            reviews,
+            base,
+            output,
+            trials=trials,
+            space=space,
+            metric=metric,
+            pruner=pruner,
+            time_limit_min=timeout,
+            source=source,
+            seed=seed,
+            restart=restart,
+            tokenizer_source=tokenizer,
+            on_trial=show,
+        )
+    except KeyboardInterrupt:
+        console.print("Stopped. The same command goes on with the search.")
+        raise typer.Exit(130) from None
+    ranked = rank(result.trials, maximize=METRICS[metric] == "maximize")
+    differing = {
+        name: value
+        for name, value in result.best.settings.items()
+        if to_toml(value) != to_toml(base.to_dict()[name.partition(".")[0]][name.partition(".")[2]])
+    }
+    _tell(console, result, ranked, differing)
+
+
+def _draw(reviews: Dataset, limit: int, seed: int) -> Dataset:
+    try:
+        return reviews.train_test_split(train_size=limit, stratify_by_column="label", seed=seed)[
+            "train"
+        ]
+    except ValueError as error:  # too few for each class to stand on both sides
+        raise DataError(
+            f"--limit {limit} cannot be drawn from {len(reviews)} reviews ({error}). Choose "
+            "another number."
+        ) from error
+
+
+def _tell(
+    console: Console, result: TuningResult, ranked: list[TrialRecord], differing: dict[str, object]
+) -> None:
+    states = [record.state for record in result.trials]
+    finished = len(states) - states.count("failed")
+    earlier = f", {result.trials_before} of them before" if result.trials_before else ""
+    repeated = f", {result.trials_cut} cut and repeated" if result.trials_cut else ""
+    console.print(
+        f"{finished} trials{earlier}{repeated}, {states.count('pruned')} pruned, "
+        f"in {result.seconds / 60:.1f} min."
+    )
+    names = list(result.best.settings)
+    table = Table("trial", "accuracy", "log loss", "epochs", box=None, header_style="bold")
+    for name in names:
+        table.add_column(name.partition(".")[2], justify="right")
+    for record in ranked[:_TABLE_ROWS]:
+        table.add_row(
+            str(record.number),
+            f"{record.accuracy:.2%}",
+            f"{record.log_loss:.4f}",
+            f"{record.kept_epoch}/{record.epochs}",
+            *(escape(_short(record.settings[name])) for name in names),
+        )
+    console.print(table)
+    if result.importances:
+        name, share = next(iter(result.importances.items()))
+        console.print(f"{name} explains {share:.0%} of the difference between the trials.")
+    changes = ", ".join(f"{name}={_short(value)}" for name, value in differing.items())
+    console.print(
+        f"The best, trial {result.best.number}, changes {escape(changes) or 'nothing'}. Train it "
+        f"with [bold]--recipe {escape(str(result.output / 'best.toml'))}[/]"
+    )
+    pictures = ", ".join(picture.name for picture in result.pictures)
+    console.print(f"Beside it: trials.csv, {pictures} and, for TensorBoard, trials/")
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
