@@ -46,7 +46,7 @@ def texts_to_learn_from(
     Raises:
         DataError: there is no column `text`, or no text in it.
     """
-    asks = recipe.pretraining.objective != "none" or (
+    asks = (recipe.pretraining.objective != "none" and recipe.pretraining.unlabelled) or (
         recipe.distillation.teachers and recipe.distillation.unlabelled
     )
     if not asks:

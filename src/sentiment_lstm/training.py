@@ -228,7 +228,9 @@ def _train(
     stages = Stages(work, on_stage)
     limit = recipe.tokens.max_length_tokens or None
     if recipe.pretraining.objective != "none":
-        texts = [part for part in (train_split, unlabelled) if part is not None]
+        texts = [train_split]
+        if unlabelled is not None and recipe.pretraining.unlabelled:
+            texts.append(unlabelled)
         with stages.timed("pretraining") as folder:
             if pretrained_weights is not None:
                 folder.mkdir(exist_ok=True)
