@@ -19,16 +19,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from sentiment_lstm.text import MARKUP_PATTERN
+from sentiment_lstm.nb_ngrams import (
+    TOKEN_PATTERN,
+    clean,
+    log_count_ratio,
+    ngram_marks,
+    tfidf_ngrams,
+)
 
-__all__ = ["Baseline", "FastTextBigrams", "NbNgrams", "TfidfNgrams", "clean"]
+__all__ = ["Baseline", "FastTextBigrams", "NbNgrams", "TfidfNgrams"]
 
-_MARKUP = re.compile(MARKUP_PATTERN)
-_TOKEN_PATTERN = r"\w+(?:'\w+)?|[^\w\s]"  # words, and each punctuation mark by itself
-_TOKEN = re.compile(_TOKEN_PATTERN)
+_TOKEN = re.compile(TOKEN_PATTERN)
 _FASTTEXT = {"dim": 10, "epoch": 25, "wordNgrams": 2, "minCount": 1, "bucket": 10_000_000}
 
 
@@ -85,7 +89,7 @@ class _LinearNgrams(Baseline):
         return {
             "source": self.source,
             "ngrams": f"1 to {self.longest} words",
-            "tokens": _TOKEN_PATTERN,
+            "tokens": TOKEN_PATTERN,
             "solver": "liblinear, dual",
             f"{self.parameter} tried": list(self.candidates),
         }
@@ -148,12 +152,7 @@ class TfidfNgrams(_LinearNgrams):
     longest = 2
 
     def _vectorizer(self) -> CountVectorizer:
-        return TfidfVectorizer(
-            preprocessor=clean,
-            token_pattern=_TOKEN_PATTERN,
-            ngram_range=(1, self.longest),
-            sublinear_tf=True,
-        )
+        return tfidf_ngrams(self.longest)
 
 
 class NbNgrams(_LinearNgrams):
@@ -170,17 +169,10 @@ class NbNgrams(_LinearNgrams):
     longest = 3
 
     def _vectorizer(self) -> CountVectorizer:
-        return CountVectorizer(
-            preprocessor=clean,
-            token_pattern=_TOKEN_PATTERN,
-            ngram_range=(1, self.longest),
-            binary=True,
-        )
+        return ngram_marks(self.longest)
 
     def _ratio(self, features: csr_matrix, labels: NDArray[np.int64]) -> NDArray[np.float64]:
-        positive = labels @ features + 1.0  # (F,) reviews that hold the feature, and one more
-        negative = (1 - labels) @ features + 1.0
-        return np.log((positive / positive.sum()) / (negative / negative.sum()))
+        return log_count_ratio(features, labels == 1)
 
 
 class FastTextBigrams(Baseline):
@@ -217,7 +209,7 @@ class FastTextBigrams(Baseline):
             # Here and not among the conditions of all rows: it is an extra, and may come later.
             "package": {self.package: metadata.version(self.package)},
             **_FASTTEXT,
-            "tokens": _TOKEN_PATTERN,
+            "tokens": TOKEN_PATTERN,
             "lr tried": list(self.candidates),
         }
 
@@ -264,11 +256,6 @@ class FastTextBigrams(Baseline):
     def save(self, folder: Path) -> None:
         """Write fastText's own file."""
         self._model.save_model(str(folder / "model.bin"))
-
-
-def clean(text: str) -> str:
-    """Lower the case, and read `<br />` as white space."""
-    return _MARKUP.sub(" ", text).lower()
 
 
 def _scaled(features: csr_matrix, ratio: NDArray[np.float64] | None) -> csr_matrix:

@@ -4,32 +4,18 @@ import json
 
 import numpy as np
 import pytest
-import sklearn.metrics
 from numpy.typing import NDArray
 
 from sentiment_lstm.calibration import (
     Calibration,
     calibrate,
-    expected_calibration_error,
     fit_blend,
     fit_temperature,
+    fit_temperature_and_bias,
     log_loss,
-    reliability_curve,
     softmax,
 )
-
-
-def drawn(reviews: int, classes: int, seed: int = 0) -> tuple[NDArray, NDArray]:
-    """Logits, and labels drawn by just the probabilities that the logits stand for."""
-    random = np.random.default_rng(seed)
-    logits = random.normal(scale=2, size=(reviews, classes))
-    chances = softmax(logits).cumsum(axis=1)
-    return logits, (random.random((reviews, 1)) > chances).sum(axis=1)
-
-
-def binary(margins: NDArray) -> NDArray:
-    """Logits of two classes whose difference is the margin."""
-    return np.stack([-margins, margins], axis=1) / 2
+from tests.drawn_logits import binary, drawn
 
 
 @pytest.mark.parametrize("classes", [2, 5])
@@ -80,55 +66,107 @@ def test_calibrating_an_overconfident_model_makes_its_confidence_true():
     assert calibration.expected_calibration_error_after < 0.015
 
 
+def test_a_known_bias_is_found_again():
+    logits, labels = drawn(20_000, 3)
+    bias = np.array([0.8, -0.2, -0.6])
+    temperature, found = fit_temperature_and_bias(2 * (logits - bias), labels)
+    assert temperature == pytest.approx(2, rel=0.05)
+    assert found == pytest.approx(bias, abs=0.06)
+    assert sum(found) == pytest.approx(0)
+
+
+def test_a_bias_is_where_the_log_loss_has_its_minimum():
+    logits, labels = drawn(4000, 2)
+    temperature, (first, second) = fit_temperature_and_bias(3 * logits + [1, 0], labels)
+    losses = [
+        log_loss(
+            softmax((3 * logits + [1, 0]) / (temperature * scale) + [first + step, second]), labels
+        )
+        for scale, step in ((1, 0), (1.05, 0), (0.95, 0), (1, 0.05), (1, -0.05))
+    ]
+    assert min(losses) == losses[0]
+
+
+def test_a_class_without_reviews_and_a_split_that_is_separated_keep_all_finite():
+    temperature, bias = fit_temperature_and_bias(np.zeros((5, 3)), [0, 0, 0, 1, 1])
+    assert np.isfinite([temperature, *bias]).all()
+    assert bias[2] < bias[1] < bias[0]
+    labels = np.array([0, 1] * 50)
+    temperature, bias = fit_temperature_and_bias(binary(4.0 * labels - 2), labels)
+    assert 0.05 <= temperature <= 20
+    assert np.isfinite(bias).all()
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_a_model_that_leans_to_a_class_is_given_a_bias_that_straightens_it(classes: int):
+    logits, labels = drawn(4000, classes)
+    leaning = logits + np.eye(classes)[0]
+    found, fresh = calibrate(leaning[:2000], labels[:2000]), slice(2000, None)
+    assert found.bias is not None
+    assert len(found.bias) == classes
+    assert found.bias[0] == min(found.bias)
+    straight, alone = (
+        found.rescaled(leaning[fresh]),
+        leaning[fresh] / fit_temperature(leaning[:2000], labels[:2000]),
+    )
+    assert log_loss(softmax(straight), labels[fresh]) < log_loss(softmax(alone), labels[fresh])
+    right = (straight.argmax(axis=1) == labels[fresh]).mean()
+    assert right > (alone.argmax(axis=1) == labels[fresh]).mean()
+
+
+def test_a_model_that_leans_to_none_keeps_its_decisions():
+    given = []
+    for seed in range(10):
+        logits, labels = drawn(500, 2, seed=seed)
+        found = calibrate(3 * logits, labels)
+        given.append(found.bias is not None)
+        if found.bias is None:
+            assert (found.rescaled(logits).argmax(axis=1) == logits.argmax(axis=1)).all()
+            assert found.temperature == fit_temperature(3 * logits, labels)
+    assert sum(given) <= 1
+
+
+def test_the_cross_validated_figures_are_of_reviews_that_were_left_out():
+    logits, labels = drawn(300, 2)
+    found = calibrate(logits, labels)
+    assert found.log_loss_cross_validated is not None
+    assert found.log_loss_cross_validated > found.log_loss_after
+    assert found.expected_calibration_error_cross_validated is not None
+    assert found.calibration_error_by_chance is not None
+    assert 0.01 < found.calibration_error_by_chance < 0.06
+    few = calibrate(logits[:99], labels[:99])
+    assert few.log_loss_cross_validated is few.expected_calibration_error_cross_validated is None
+    assert few.bias is None
+
+
+def test_calibration_keeps_the_thresholds_of_the_calibrated_confidence():
+    logits, labels = drawn(5000, 3)
+    found = calibrate(2 * logits, labels)
+    assert list(found.thresholds) == ["0.95", "0.98", "0.99"]
+    probabilities = softmax(found.rescaled(2 * logits))
+    answered = probabilities.max(axis=1) >= (found.thresholds["0.95"] or 2)
+    right = probabilities.argmax(axis=1) == labels
+    assert 0.95 <= right[answered].mean() < 0.96
+    assert 0.2 < answered.mean() < 0.9
+
+
+def test_a_calibration_of_an_older_version_is_read():
+    old = {
+        "temperature": 2.0,
+        "reviews": 5,
+        "log_loss_before": 1.0,
+        "log_loss_after": 0.5,
+        "expected_calibration_error_before": 0.2,
+        "expected_calibration_error_after": 0.1,
+    }
+    found = Calibration.from_dict({**old, "of_a_newer_version": 1})
+    assert (found.temperature, found.bias, found.thresholds) == (2.0, None, {})
+
+
 def test_a_calibration_survives_json():
     logits, labels = drawn(50, 2)
     calibration = calibrate(logits, labels)
     assert Calibration.from_dict(json.loads(json.dumps(calibration.to_dict()))) == calibration
-
-
-def test_confidence_that_is_true_has_almost_no_calibration_error():
-    logits, labels = drawn(50_000, 4)
-    assert expected_calibration_error(softmax(logits), labels) < 0.01
-
-
-def test_the_calibration_error_is_the_mean_distance_weighted_by_reviews():
-    # Six reviews at 90 %, three of them right: 0.4 apart. Four at 70 %, all right: 0.3 apart.
-    probabilities = np.array([[0.1, 0.9]] * 6 + [[0.7, 0.3]] * 4)
-    labels = np.array([1, 1, 1, 0, 0, 0] + [0] * 4)
-    error = expected_calibration_error(probabilities, labels)
-    assert error == pytest.approx(0.6 * 0.4 + 0.4 * 0.3)
-    # In a single bin, too much and too little confidence make up for each other.
-    assert expected_calibration_error(probabilities, labels, bins=1) == pytest.approx(0.12)
-
-
-def test_the_calibration_error_of_three_classes_looks_at_the_most_probable_one():
-    probabilities = np.array([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]])
-    assert expected_calibration_error(probabilities, [0, 2]) == pytest.approx((0.5 + 0.2) / 2)
-    assert expected_calibration_error(probabilities, [2, 0]) == pytest.approx((0.5 + 0.8) / 2)
-
-
-def test_each_review_is_in_the_bin_of_its_confidence():
-    probabilities = np.array([[0.05, 0.95], [1.0, 0.0], [0.45, 0.55], [0.5, 0.5]])
-    curve = reliability_curve(probabilities, [1, 1, 0, 0], bins=10)
-    assert curve.count.tolist() == [0, 0, 0, 0, 1, 1, 0, 0, 0, 2]
-    assert curve.confidence[[4, 5, 9]].tolist() == pytest.approx([0.5, 0.55, 0.975])
-    assert curve.accuracy[[4, 5, 9]].tolist() == [1.0, 0.0, 0.5]
-    assert np.isnan(curve.accuracy[curve.count == 0]).all()
-    assert curve.edges.tolist() == pytest.approx(np.arange(11) / 10)
-
-
-def test_the_log_loss_is_that_of_scikit_learn_and_finite_at_zero():
-    logits, labels = drawn(100, 3)
-    expected = sklearn.metrics.log_loss(labels, softmax(logits), labels=[0, 1, 2])
-    assert log_loss(softmax(logits), labels) == pytest.approx(expected)
-    assert log_loss([[1.0, 0.0]], [1]) == pytest.approx(-np.log(1e-15))
-
-
-def test_softmax_of_huge_logits_neither_overflows_nor_loses_its_sum():
-    probabilities = softmax([[1e4, 1e4 - 1], [-1e4, 1e4]])
-    assert probabilities[0] == pytest.approx([1 / (1 + np.exp(-1)), 1 / (1 + np.e)])
-    assert probabilities[1].tolist() == [0, 1]
-    assert softmax(np.zeros((0, 3))).shape == (0, 3)
 
 
 def blend_parts() -> tuple[NDArray, NDArray, NDArray, NDArray]:
@@ -158,7 +196,7 @@ def test_a_classifier_that_knows_nothing_is_left_out_of_the_blend():
         assert calibrate(blended, labels).log_loss_after == pytest.approx(alone, abs=1e-3)
 
 
-@pytest.mark.parametrize("measure", [calibrate, fit_temperature, log_loss, reliability_curve])
+@pytest.mark.parametrize("measure", [calibrate, fit_temperature, fit_temperature_and_bias])
 @pytest.mark.parametrize(
     ("scores", "labels", "message"),
     [

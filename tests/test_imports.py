@@ -12,6 +12,7 @@ import sentiment_lstm
 PACKAGE = Path(sentiment_lstm.__file__).parent
 LIGHT = [
     "sentiment_lstm",
+    "sentiment_lstm.abstention",
     "sentiment_lstm.artefact",
     "sentiment_lstm.calibration",
     "sentiment_lstm.card",
@@ -21,7 +22,10 @@ LIGHT = [
     "sentiment_lstm.figures",
     "sentiment_lstm.hub",
     "sentiment_lstm.ordinal",
+    "sentiment_lstm.metric_pictures",
+    "sentiment_lstm.metrics",
     "sentiment_lstm.recipes",
+    "sentiment_lstm.reliability",
     "sentiment_lstm.report",
     "sentiment_lstm.runs",
     "sentiment_lstm.text",

@@ -9,6 +9,7 @@ import sklearn.metrics
 from numpy.typing import NDArray
 
 from sentiment_lstm.calibration import softmax
+from sentiment_lstm.errors import TextError
 from sentiment_lstm.metrics import score_predictions, wilson_interval
 
 NAMES = ["negative", "neutral", "positive"]
@@ -159,3 +160,42 @@ def test_where_all_is_one_class_there_is_no_kappa():
 def test_label_names_that_do_not_fit_are_an_error():
     with pytest.raises(ValueError, match="Expected 2 label names, one a column, got 3"):
         score_predictions([[0.5, 0.5]], [0], label_names=NAMES)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_abstaining_is_measured_on_the_most_probable_class(classes: int):
+    probabilities, labels = guesses(500, classes)
+    found = score_predictions(probabilities, labels, label_names=NAMES[:classes], abstain=0.8)
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    assert found.abstention is not None
+    assert found.abstention.accuracy == right[confidence >= 0.8].mean()
+    assert found.abstention.errors_avoided == (~right[confidence < 0.8]).sum()
+    assert [goal.target for goal in found.coverage_at_accuracy] == [0.99, 0.98, 0.95]
+    for goal in found.coverage_at_accuracy:
+        if goal.threshold is not None:
+            assert right[confidence >= goal.threshold].mean() >= goal.target
+            assert (confidence >= goal.threshold).mean() == goal.coverage
+    assert found.risk_coverage_area < 1 - found.accuracy
+    assert found.risk_coverage.risk[-1] == pytest.approx(1 - found.accuracy)
+
+
+def test_the_risk_curve_is_thinned_but_keeps_its_ends():
+    probabilities, labels = guesses(5000, 2)
+    curve = score_predictions(probabilities, labels, label_names=NAMES[:2]).risk_coverage
+    assert len(curve.threshold) == len(curve.coverage) == len(curve.risk) == 400
+    assert curve.coverage[0] == 1 / 5000
+    assert curve.coverage[-1] == 1
+    assert curve.threshold == sorted(curve.threshold, reverse=True)
+
+
+def test_the_summary_keeps_the_coverage_and_leaves_the_curve_out():
+    probabilities, labels = guesses(50, 2)
+    summary = score_predictions(probabilities, labels, label_names=NAMES[:2]).summary()
+    assert summary["coverage_at_accuracy"][0]["target"] == 0.99
+    assert summary["abstention"] is None
+    assert "risk_coverage" not in summary
+
+
+def test_a_threshold_out_of_range_is_named():
+    with pytest.raises(TextError, match=r"The threshold to abstain below is 1\.5"):
+        score_predictions([[0.5, 0.5]], [0], label_names=NAMES[:2], abstain=1.5)

@@ -17,7 +17,14 @@ from sentiment_lstm.report import check_folder, report_json, write_report
 from tests.real_classifiers import TfidfClassifier, of_three_classes
 
 FACTS = {"Recipe": "default", "Seed": "0"}
-FILES = ["confusion-matrix.png", "metrics.json", "reliability.png", "report.html", "roc.png"]
+FILES = [
+    "accuracy-coverage.png",
+    "confusion-matrix.png",
+    "metrics.json",
+    "reliability.png",
+    "report.html",
+    "roc.png",
+]
 _VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
@@ -89,13 +96,16 @@ def test_the_report_is_a_page_its_pictures_and_its_figures(evaluation: Evaluatio
         f"{evaluation.roc_auc:.4f}",
         f"{evaluation.log_loss:.4f}",
         f"{evaluation.f1:.2%}",
+        f"{evaluation.adaptive_calibration_error:.4f}",
+        f"{evaluation.calibration_error_by_chance:.4f} by chance alone",
+        f"{evaluation.risk_coverage_area:.4f}",
         *FACTS.values(),
         *(f"{scores.recall:.2%}" for scores in evaluation.classes),
         *(mistake.text.strip() for mistake in evaluation.mistakes),
     ):
         assert text in shown.text
     assert shown.tags.count("details") == len(evaluation.mistakes) == 20
-    assert shown.tags.count("svg") == 3
+    assert shown.tags.count("svg") == 4
 
 
 def test_the_figures_beside_the_page_are_the_evaluation(evaluation: Evaluation, tmp_path: Path):
@@ -140,7 +150,13 @@ def test_no_two_elements_share_an_id_and_pictures_are_described(
     ids = re.findall(r'\sid="([^"]+)"', page.read_text(encoding="utf-8"))
     assert len(ids) == len(set(ids)) > 3
     labels = Page(page).labels
-    for beginning in ("Accuracy ", "Confusion matrix. ", "ROC curves. ", "Reliability curve. "):
+    for beginning in (
+        "Accuracy ",
+        "Confusion matrix. ",
+        "ROC curves. ",
+        "Reliability curve. ",
+        "Accuracy-coverage curve. ",
+    ):
         assert sum(label.startswith(beginning) for label in labels) == 1
 
 
@@ -188,6 +204,54 @@ def test_a_model_without_a_mistake_has_none_to_show(tmp_path: Path):
     )
     shown = Page(write_report(evaluation, tmp_path, title="A", facts={}))
     assert "There is none: every review was classified rightly." in shown.text
+
+
+def test_the_page_says_what_abstaining_would_give(tmp_path: Path):
+    probabilities = [[0.1, 0.9]] * 60 + [[0.3, 0.7]] * 40
+    evaluation = score_predictions(
+        probabilities,
+        [1] * 59 + [0] + [1] * 20 + [0] * 20,
+        label_names=["bad", "good"],
+        abstain=0.8,
+    )
+    page = Page(write_report(evaluation, tmp_path, title="A", facts={}))
+    shown = " ".join(page.text.split())
+    assert "99% accuracy out of reach" in shown
+    assert "98% accuracy 60.0% 0.9000 95% accuracy 60.0% 0.9000" in shown
+    assert (
+        "With labels withheld below a confidence of 0.8, 60 of 100 reviews are answered (60.00%), "
+        "98.33% of them rightly; 20 of 21 errors are avoided (95.2%)."
+    ) in shown
+    values = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
+    assert values["coverage_at_accuracy"][0] == {
+        "target": 0.99,
+        "coverage": None,
+        "threshold": None,
+        "accuracy": None,
+    }
+    assert values["abstention"]["errors_avoided"] == 20
+    assert values["risk_coverage"]["coverage"] == [0.6, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("label", "sentence"),
+    [
+        (1, "0 of 2 reviews are answered (0.00%); there was no error to avoid."),
+        (0, "0 of 2 reviews are answered (0.00%); 2 of 2 errors are avoided (100.0%)."),
+    ],
+)
+def test_a_page_on_which_nothing_was_answered_says_so(label: int, sentence: str, tmp_path: Path):
+    evaluation = score_predictions(
+        [[0.2, 0.8]] * 2, [label] * 2, label_names=["bad", "good"], abstain=0.9
+    )
+    page = Page(write_report(evaluation, tmp_path, title="A", facts={}))
+    assert sentence in " ".join(page.text.split())
+
+
+def test_without_a_threshold_the_page_speaks_of_none(tmp_path: Path):
+    page = Page(write_report(small(["a"]), tmp_path, title="A", facts={}))
+    assert "If it may abstain" in page.text
+    assert "withheld" not in page.text
 
 
 def test_other_files_in_the_folder_stay_and_an_old_report_is_replaced(tmp_path: Path):

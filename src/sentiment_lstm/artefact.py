@@ -2,10 +2,10 @@
 
 The layout is the hub's, so the folder can be pushed as it is::
 
-    config.json                   the architecture, the label names, the temperature
+    config.json                   the architecture, the label names, the temperature and bias
     model.safetensors             the weights
     tokenizer.json, tokenizer_config.json
-    calibration.json              how the temperature was fitted, and what it gained
+    calibration.json              how the temperature was fitted, what it gained, and thresholds
     metrics.json                  what was measured, split by split
     training.json                 recipe, seed, data fingerprints, versions, history
     learning-curves.png           loss and accuracy, epoch by epoch

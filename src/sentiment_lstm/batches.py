@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import datasets
 import numpy as np
@@ -141,7 +142,7 @@ class RaggedIds:
     """
 
     def __init__(self, tokenized: datasets.Dataset) -> None:
-        column = tokenized.with_format("arrow")["input_ids"][:]
+        column: Any = tokenized.with_format("arrow")["input_ids"][:]
         self._values, self._starts = [], []
         lengths = []
         for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:

@@ -72,7 +72,9 @@ def model_card(
             labels=labels,
             metrics={split: _with_gaps(values) for split, values in metrics.items()},
             training=training,
+            test=metrics.get("test"),
             calibration=calibration,
+            thresholds=_reached(calibration or {}),
             settings=json.dumps(settings, indent=2),
             percent=_percent,
             number=_number,
@@ -86,6 +88,12 @@ def _with_gaps(values: Mapping[str, Any]) -> dict[str, Any]:
     # Validation and test are measured by different means; what one lacks is shown as a dash.
     columns = ("reviews", "accuracy", "accuracy_interval", "loss", "log_loss")
     return {**dict.fromkeys((*columns, "expected_calibration_error")), **values}
+
+
+def _reached(calibration: Mapping[str, Any]) -> list[str]:
+    """The target accuracies that the folder keeps a threshold for, as `--abstain` takes them."""
+    kept = calibration.get("thresholds", {})
+    return [f"{100 * float(goal):g}%" for goal, threshold in kept.items() if threshold is not None]
 
 
 def _percent(share: float | None) -> str:

@@ -9,6 +9,7 @@ import datasets
 import numpy as np
 from numpy.typing import NDArray
 
+from sentiment_lstm.abstention import check_threshold
 from sentiment_lstm.errors import DataError, ModelError, nearest
 from sentiment_lstm.metrics import Evaluation, score_predictions
 from sentiment_lstm.text import check_texts, is_blank
@@ -39,6 +40,7 @@ def evaluate(
     worst: int = 20,
     limit: int | None = None,
     seed: int = 0,
+    abstain: float | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Classify a labelled split and compare.
@@ -52,13 +54,16 @@ def evaluate(
         worst: how many mistakes to keep.
         limit: measure on this many reviews only, drawn at random.
         seed: of that draw.
+        abstain: also count what is left if confidences below this threshold are withheld.
         on_progress: called with the number of reviews done since the last call.
 
     Raises:
         DataError: there is no labelled review, or a label that the classifier does not know.
-        TextError: a text is not a string.
+        TextError: a text is not a string, or `abstain` is not from 0 to 1.
         ModelError: the classifier gave something other than probabilities.
     """
+    if abstain is not None:
+        check_threshold(abstain)  # before minutes of classifying
     texts, labels, rows = _reviews(reviews, limit, seed)
     truth = _class_ids(labels, reviews.features["label"].names, classifier.labels)
     kept = np.array([not is_blank(text) for text in texts])
@@ -92,6 +97,7 @@ def evaluate(
         worst=worst,
         # A scikit-learn pipeline does not say; its classes have no order then.
         ordinal=bool(getattr(classifier, "ordinal", False)),
+        abstain=abstain,
     )
 
 

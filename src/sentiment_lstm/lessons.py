@@ -105,7 +105,7 @@ def prepare_lessons(
                     slope = recipe.training.ordinal_slope
                     classes = ordinal_targets(len(label_names), slope=slope)
                 truth = classes[np.asarray(part["label"])]
-                said = share * said + (1 - share) * truth
+                said = (share * said + (1 - share) * truth).astype(np.float32)
             tokenized = _with_probabilities(tokenized, said)
         rows.append(tokenized)
     every = datasets.concatenate_datasets(rows) if len(rows) > 1 else rows[0]

@@ -1,4 +1,4 @@
-"""An evaluation as pictures: confusion matrix, ROC curves, and how far confidence can be trusted.
+"""An evaluation as pictures: confusion matrix, ROC curves, and what its confidence is good for.
 
 Right is blue and wrong is amber in all of them, which readers with any colour vision tell apart.
 """
@@ -53,7 +53,7 @@ def metric_pictures(evaluation: Evaluation) -> list[MetricPicture]:
     pictures = [_confusion(evaluation)]
     if evaluation.roc:
         pictures.append(_roc(evaluation))
-    return [*pictures, _reliability(evaluation)]
+    return [*pictures, _reliability(evaluation), _coverage(evaluation)]
 
 
 def _confusion(evaluation: Evaluation) -> MetricPicture:
@@ -290,6 +290,76 @@ def _reliability_headline(evaluation: Evaluation) -> str:
     elif said < low:
         verdict = "It is less sure than it could be"
     return f"{verdict}: {said:.1%} confident on average, {accuracy:.1%} right"
+
+
+def _coverage(evaluation: Evaluation) -> MetricPicture:
+    figure = figures.new_figure(4.8, 3.6)
+    axes = figure.subplots()
+    _draw_coverage(axes, evaluation)
+    reached = [found for found in evaluation.coverage_at_accuracy if found.coverage is not None]
+    points = " ".join(
+        f"{found.target:.0%} accuracy at {found.coverage:.0%} coverage." for found in reached
+    )
+    return MetricPicture(
+        name="accuracy-coverage",
+        title="Accuracy against coverage",
+        headline=_coverage_headline(evaluation),
+        explanation="From left to right, it answers more and more reviews, the surest first. The "
+        "blue line is the share of its answers that is right, the amber above it the share that is "
+        "wrong; the dashed line is the accuracy if confidence were no help. Left out is where "
+        f"fewer than {_ENOUGH_REVIEWS} reviews are answered.",
+        description=f"Accuracy-coverage curve. {points or 'No target accuracy is reached.'} "
+        f"{evaluation.accuracy:.0%} accuracy at 100% coverage.",
+        figure=figure,
+    )
+
+
+def _draw_coverage(axes: Axes, evaluation: Evaluation) -> None:
+    curve = evaluation.risk_coverage
+    coverage = 100 * np.array(curve.coverage)
+    accuracy = 100 - 100 * np.array(curve.risk)
+    # Of a handful of answers, one that is wrong would throw the curve across the whole picture.
+    enough = coverage * evaluation.reviews >= 100 * min(_ENOUGH_REVIEWS, evaluation.reviews) - 1e-6
+    coverage, accuracy = coverage[enough], accuracy[enough]
+    figures.style_axes(axes, xlabel="answered, % of the reviews", ylabel="right, % of the answered")
+    axes.fill_between(coverage, accuracy, 100, color=_WRONG, alpha=0.35, linewidth=0)
+    axes.axhline(100 * evaluation.accuracy, color=NEUTRAL, linestyle=_DASHED, linewidth=1)
+    axes.plot(
+        coverage, accuracy, color=_RIGHT, linewidth=2, marker="o" if len(coverage) == 1 else ""
+    )
+    reached = [found for found in evaluation.coverage_at_accuracy if found.coverage is not None]
+    lowest = float(accuracy.min())
+    span = max(100 - lowest, 2.0)
+    # Room below the curve for as many lines as the legend has.
+    axes.set(xlim=(-1, 101), ylim=(lowest - span * (0.08 + 0.12 * len(reached)), 100 + span * 0.04))
+    for found, face in zip(reached, (INK, LINE, PAPER), strict=False):
+        axes.plot(
+            [100 * (found.coverage or 0)],
+            [100 * (found.accuracy or 0)],
+            "o",
+            markersize=7,
+            markerfacecolor=face,
+            markeredgecolor=INK,
+            clip_on=False,
+            zorder=4,
+            label=f"{found.target:.0%} right: {found.coverage:.0%} answered, from "
+            f"{found.threshold:.3f}",
+        )
+    if reached:
+        axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower left", borderaxespad=0.2)
+
+
+def _coverage_headline(evaluation: Evaluation) -> str:
+    for found in evaluation.coverage_at_accuracy:
+        if found.coverage == 1:
+            return f"It can answer every review and still be {found.target:.0%} right"
+        if found.coverage is not None:
+            return (
+                f"Where its confidence reaches {found.threshold:.3f}, it is {found.target:.0%} "
+                f"right: on {found.coverage:.0%} of the reviews"
+            )
+    lowest = min(found.target for found in evaluation.coverage_at_accuracy)
+    return f"However sure it is, it is never {lowest:.0%} right"
 
 
 def _take_literally(texts: Sequence[Text]) -> None:

@@ -11,7 +11,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sentiment_lstm.calibration import expected_calibration_error, log_loss, reliability_curve
+from sentiment_lstm.abstention import (
+    TARGET_ACCURACIES,
+    AbstentionResult,
+    CoverageAtAccuracy,
+    RiskCoverageCurve,
+    abstain_below,
+    coverage_at_accuracy,
+    risk_coverage_area,
+    risk_coverage_curve,
+)
+from sentiment_lstm.calibration import (
+    adaptive_calibration_error,
+    calibration_error_by_chance,
+    expected_calibration_error,
+    log_loss,
+    reliability_curve,
+)
 
 __all__ = [
     "ClassScores",
@@ -19,6 +35,7 @@ __all__ = [
     "Mistake",
     "OrdinalScores",
     "ReliabilityBin",
+    "RiskCoverage",
     "RocCurve",
     "score_predictions",
     "wilson_interval",
@@ -62,6 +79,15 @@ class RocCurve:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RiskCoverage:
+    """Coverage against risk, as the threshold on the confidence falls; see `abstention`."""
+
+    threshold: list[float]
+    coverage: list[float]
+    risk: list[float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Mistake:
     """A review that was classified wrongly."""
 
@@ -98,12 +124,20 @@ class Evaluation:
     roc_auc_missing: str | None  # why there is none
     log_loss: float  # nats
     brier_score: float  # summed over the classes, so from 0 to 2
-    expected_calibration_error: float
     ordinal: OrdinalScores | None  # only where the classes have an order
+    expected_calibration_error: float  # 15 bins of equal width
+    adaptive_calibration_error: float  # 15 bins of equally many reviews
+    calibration_error_by_chance: (
+        float  # what so few reviews would show of a confidence that is true
+    )
+    risk_coverage_area: float  # 0 is best; the error rate if confidence were no help
+    coverage_at_accuracy: list[CoverageAtAccuracy]
+    abstention: AbstentionResult | None  # where a threshold was given
     classes: list[ClassScores]
     confusion: list[list[int]]  # rows are true classes, columns predicted ones
     roc: list[RocCurve]
     reliability: list[ReliabilityBin]  # filled bins only
+    risk_coverage: RiskCoverage
     mistakes: list[Mistake]  # most confident first
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,7 +146,7 @@ class Evaluation:
 
     def summary(self) -> dict[str, Any]:
         """Give the single figures and the confusion matrix, without curves and texts."""
-        left_out = {"classes", "roc", "reliability", "mistakes", "labels"}
+        left_out = {"classes", "roc", "reliability", "risk_coverage", "mistakes", "labels"}
         return {key: value for key, value in self.to_dict().items() if key not in left_out}
 
 
@@ -126,6 +160,7 @@ def score_predictions(
     skipped_empty: int = 0,
     worst: int = 20,
     ordinal: bool = False,
+    abstain: float | None = None,
 ) -> Evaluation:
     """Compare probabilities with the truth.
 
@@ -138,9 +173,11 @@ def score_predictions(
         skipped_empty: reviews left out because their text is empty.
         worst: how many mistakes to keep.
         ordinal: the classes have an order, that of their ids; measure distances as well.
+        abstain: also count what is left if confidences below this threshold are withheld.
 
     Raises:
         ValueError: there are no reviews, or the arguments do not fit each other.
+        TextError: the threshold is not from 0 to 1.
     """
     from sklearn.metrics import confusion_matrix
 
@@ -151,8 +188,10 @@ def score_predictions(
         raise ValueError(
             f"Expected {probabilities.shape[1]} label names, one a column, got {len(label_names)}."
         )
-    predicted = probabilities.argmax(axis=1)
-    right = int((predicted == labels).sum())
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    is_right = predicted == labels
+    right = int(is_right.sum())
+    curve = risk_coverage_curve(confidence, is_right)
     classes = _class_scores(labels, predicted, label_names)
     present = [scores for scores in classes if scores.reviews]
     missing = [scores.label for scores in classes if not scores.reviews]
@@ -174,10 +213,16 @@ def score_predictions(
         brier_score=float(((probabilities - one_hot) ** 2).sum(axis=1).mean()),
         expected_calibration_error=expected_calibration_error(probabilities, labels),
         ordinal=_ordinal_scores(labels, predicted, len(label_names)) if ordinal else None,
+        adaptive_calibration_error=adaptive_calibration_error(probabilities, labels),
+        calibration_error_by_chance=calibration_error_by_chance(probabilities),
+        risk_coverage_area=risk_coverage_area(confidence, is_right),
+        coverage_at_accuracy=[coverage_at_accuracy(curve, goal) for goal in TARGET_ACCURACIES],
+        abstention=None if abstain is None else abstain_below(confidence, is_right, abstain),
         classes=classes,
         confusion=confusion_matrix(labels, predicted, labels=np.arange(len(label_names))).tolist(),
         roc=roc,
         reliability=_reliability(probabilities, labels),
+        risk_coverage=_thinned(curve),
         mistakes=_mistakes(probabilities, labels, label_names, texts, positions, worst),
     )
 
@@ -252,8 +297,7 @@ def _roc_curves(
         if truth.all() or not truth.any():
             continue
         false_rate, true_rate, _ = roc_curve(truth, scores)
-        points = min(_CURVE_POINTS, len(false_rate))
-        kept = np.linspace(0, len(false_rate) - 1, points).round().astype(np.int64)
+        kept = _kept_points(len(false_rate))
         curves.append(
             RocCurve(
                 label=label_names[class_id],
@@ -263,6 +307,20 @@ def _roc_curves(
             )
         )
     return curves
+
+
+def _thinned(curve: RiskCoverageCurve) -> RiskCoverage:
+    kept = _kept_points(len(curve.threshold))
+    return RiskCoverage(
+        threshold=curve.threshold[kept].tolist(),
+        coverage=curve.coverage[kept].tolist(),
+        risk=curve.risk[kept].tolist(),
+    )
+
+
+def _kept_points(points: int) -> NDArray[np.int64]:
+    """Which points of a curve are kept, its two ends among them."""
+    return np.linspace(0, points - 1, min(_CURVE_POINTS, points)).round().astype(np.int64)
 
 
 def _reliability(

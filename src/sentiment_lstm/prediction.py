@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
 from sentiment_lstm import artefact
+from sentiment_lstm.abstention import check_threshold
 from sentiment_lstm.batches import collate_ragged, token_budget_batches
 from sentiment_lstm.calibration import softmax
 from sentiment_lstm.errors import ModelError
@@ -34,7 +35,7 @@ _CHUNK_TEXTS = 2_048
 class Prediction:
     """What the model says of one text."""
 
-    label: str
+    label: str  # the most probable one, whether or not it is withheld
     confidence: float  # the calibrated probability of `label`
     probabilities: dict[str, float]  # of every label
     # The mean of the labels' numbers by their probability, where the model is ordinal and all of
@@ -42,10 +43,11 @@ class Prediction:
     expected_value: float | None = None
     length_tokens: int  # of the whole text, [CLS] and [SEP] included
     truncated: bool  # whether the model was trained on, and read, only the text's beginning
+    abstained: bool = False  # whether the label is withheld, its confidence being too low
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON."""
-        return asdict(self)
+        """Give plain values for JSON; a label that is withheld is None."""
+        return {**asdict(self), "label": None if self.abstained else self.label}
 
 
 def load(folder: str | Path) -> Classifier:
@@ -83,7 +85,11 @@ def load(folder: str | Path) -> Classifier:
         )
     training = folder / artefact.TRAINING
     facts = artefact.read_json(training).get("facts", {}) if training.is_file() else {}
-    return Classifier(model, tokenizer, facts=facts)
+    calibration = folder / artefact.CALIBRATION
+    kept = artefact.read_json(calibration).get("thresholds") if calibration.is_file() else None
+    return Classifier(
+        model, tokenizer, facts=facts, thresholds=kept if isinstance(kept, dict) else None
+    )
 
 
 class Classifier:
@@ -93,6 +99,8 @@ class Classifier:
         model: put into evaluation mode.
         tokenizer: the one it was trained with; its `model_max_length` is where texts are cut.
         facts: what is known of the training, for reports.
+        thresholds: by target accuracy, such as `"0.99"`, the confidence from which the validation
+            reviews were answered that well, or None where no confidence sufficed.
     """
 
     def __init__(
@@ -101,10 +109,12 @@ class Classifier:
         tokenizer: PreTrainedTokenizerFast,
         *,
         facts: dict[str, str] | None = None,
+        thresholds: Mapping[str, float | None] | None = None,
     ) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.facts = dict(facts or {})
+        self.thresholds = dict(thresholds or {})
 
     @property
     def labels(self) -> list[str]:
@@ -118,6 +128,11 @@ class Classifier:
         return bool(self.model.config.ordinal)
 
     @property
+    def abstain_below(self) -> float:
+        """The confidence below which a label is withheld unless `predict` is told another."""
+        return self.model.config.abstain_below
+
+    @property
     def max_length_tokens(self) -> int | None:
         """Where a text is cut, or None if every text is read whole."""
         # The tokenizer of a model that reads whole texts says so with a huge number.
@@ -129,6 +144,7 @@ class Classifier:
         texts: Iterable[str],
         *,
         allow_blank: bool = False,
+        abstain: float | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> list[Prediction]:
         """Classify texts, in order.
@@ -136,11 +152,14 @@ class Classifier:
         Args:
             texts: any number of strings.
             allow_blank: let empty texts pass; what the model says of them is a guess.
+            abstain: withhold the labels whose confidence is below this; None for the threshold of
+                the model folder, which withholds none unless it was set.
             on_progress: called with the number of texts done since the last call.
 
         Raises:
-            TextError: a text is empty or not a string.
+            TextError: a text is empty or not a string, or `abstain` is not from 0 to 1.
         """
+        threshold = check_threshold(self.abstain_below if abstain is None else abstain)
         logits, lengths = self._score(check_texts(texts, allow_blank=allow_blank), on_progress)
         limit = self.max_length_tokens
         labels = self.labels
@@ -157,6 +176,7 @@ class Classifier:
                     expected_value=None if values is None else float(values[place]),
                     length_tokens=int(length),
                     truncated=limit is not None and int(length) > limit,
+                    abstained=bool(row[best] < threshold),
                 )
             )
         return predictions
@@ -177,7 +197,7 @@ class Classifier:
     def logits(
         self, texts: Iterable[str], *, on_progress: Callable[[int], None] | None = None
     ) -> NDArray[np.float64]:
-        """Give the model's scores before the softmax, the temperature already divided out.
+        """Give the model's scores before the softmax, temperature and bias already in them.
 
         Returns:
             (N, C) float64.

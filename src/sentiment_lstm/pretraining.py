@@ -29,11 +29,12 @@ from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.model.segment_lstm import pad_to_common_shape, reverse_within_length
 from sentiment_lstm.recipes import PretrainingSettings
 
-__all__ = ["Pretraining", "pretrain"]
+__all__ = ["PRETRAINED", "Pretraining", "pretrain"]
 
 logger = logging.getLogger(__name__)
 
-_WEIGHTS = "pretrained.safetensors"
+PRETRAINED = "pretrained.safetensors"
+
 _SHORTEST_SEGMENT = 4  # tokens; a shorter one has next to nothing to foretell
 _WARMUP_SHARE = 0.05
 _EMBEDDING_DROPOUT = 0.1
@@ -58,6 +59,9 @@ class Pretraining(nn.Module):
         counts: (V,) how often each word piece occurs in the texts.
         settings: the recipe's.
     """
+
+    drawn: Tensor
+    weight: Tensor
 
     def __init__(
         self, model: SentimentModel, counts: NDArray[np.int64], settings: PretrainingSettings
@@ -101,9 +105,9 @@ class Pretraining(nn.Module):
         negatives = torch.multinomial(self.drawn, self.negatives)  # (K,), none twice
         total = weights = input_ids.new_zeros((), dtype=torch.float32)
         for direction, head in enumerate(self.heads):
-            loss, weight = self._direction_loss(
-                states[direction], orders[direction], mask, head, negatives
-            )
+            read = states[direction]
+            assert read is not None  # there are as many heads as directions
+            loss, weight = self._direction_loss(read, orders[direction], mask, head, negatives)
             total, weights = total + loss, weights + weight
         return {"loss": total / weights.clamp(min=1e-6)}
 
@@ -116,7 +120,7 @@ class Pretraining(nn.Module):
         logarithm of how often a word is drawn is taken off its score, so that in the mean the loss
         is that of the whole vocabulary.
         """
-        low = self.encoder.bfloat16 and self.training
+        low = self.encoder.low_precision and self.training
         with torch.autocast(states.device.type, dtype=torch.bfloat16, enabled=low):
             foretold = head(states)  # (R, W, E)
             scores = foretold @ self.targets(negatives).T  # (R, W, K)
@@ -161,7 +165,7 @@ def pretrain(
         The loss of the last part of the texts, in nats a word foretold; NaN if the weights were
         there already.
     """
-    done = work / _WEIGHTS
+    done = work / PRETRAINED
     if done.is_file():
         model.load_state_dict(load_file(done), strict=False)
         return float("nan")
@@ -210,8 +214,8 @@ def pretrain(
         for name, tensor in model.state_dict().items()
         if name.startswith(("embedding.", "encoder."))
     }
-    save_file(kept, work / f"{_WEIGHTS}.new")
-    (work / f"{_WEIGHTS}.new").replace(done)
+    save_file(kept, work / f"{PRETRAINED}.new")
+    (work / f"{PRETRAINED}.new").replace(done)
     for folder in work.glob("checkpoint-*"):
         shutil.rmtree(folder, ignore_errors=True)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]

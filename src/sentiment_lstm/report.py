@@ -38,9 +38,10 @@ def write_report(
     pictures: Sequence[Path] = (),
     notes: Sequence[str] = (),
 ) -> Path:
-    """Write `metrics.json`, `confusion-matrix.png`, `roc.png`, `reliability.png` and `report.html`.
+    """Write `metrics.json`, the pictures as PNG, and `report.html`.
 
-    The page needs no other file and no network. The same evaluation gives the same bytes.
+    The pictures are `confusion-matrix`, `roc`, `reliability` and `accuracy-coverage`. The page
+    needs no other file and no network. The same evaluation gives the same bytes.
 
     Args:
         evaluation: what to report.

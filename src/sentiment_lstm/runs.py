@@ -29,6 +29,7 @@ __all__ = [
     "newest_checkpoint",
     "open_folder",
     "stopped_early",
+    "versions",
 ]
 
 TRAINER_STATE = "trainer_state.json"
@@ -60,8 +61,14 @@ def describe(
             "validation": None if validation is None else fingerprint(validation),
             "unlabelled": None if unlabelled is None else fingerprint(unlabelled),
         },
-        "versions": {"python": platform.python_version()}
-        | {name: metadata.version(name) for name in _VERSIONS},
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of Python, and of the packages that decide the trained weights."""
+    return {"python": platform.python_version()} | {
+        name: metadata.version(name) for name in _VERSIONS
     }
 
 

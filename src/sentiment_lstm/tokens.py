@@ -29,6 +29,7 @@ __all__ = [
     "token_lengths",
     "tokenize_reviews",
     "tokenize_texts",
+    "with_markup_rule",
 ]
 
 logger = logging.getLogger(__name__)
@@ -95,12 +96,16 @@ def load_tokenizer(
             else "it has no vocabulary",
         )
     if clean_markup:
-        backend = tokenizer.backend_tokenizer
-        backend.normalizer = normalizers.Sequence(
-            [normalizers.Replace(Regex(MARKUP_PATTERN), " "), backend.normalizer]
-        )
-        tokenizer = _keeping_its_normalizer(tokenizer)
+        tokenizer = with_markup_rule(tokenizer)
     return tokenizer
+
+
+def with_markup_rule(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """Make any fast tokenizer read `<br />` as white space, also after it is saved and loaded."""
+    backend = tokenizer.backend_tokenizer
+    rules = [normalizers.Replace(Regex(MARKUP_PATTERN), " "), backend.normalizer]
+    backend.normalizer = normalizers.Sequence([rule for rule in rules if rule is not None])
+    return _keeping_its_normalizer(tokenizer)
 
 
 def saved_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
@@ -214,9 +219,9 @@ def tokenize_reviews(
     )
 
 
-def _keeping_its_normalizer(tokenizer: BertTokenizer) -> PreTrainedTokenizerFast:
-    # `BertTokenizer` rebuilds its normalizer when it is loaded and would drop the markup rule;
-    # the generic class reads tokenizer.json as it stands.
+def _keeping_its_normalizer(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    # `BertTokenizer` and its like rebuild their normalizer when they are loaded and would drop the
+    # markup rule; the generic class reads tokenizer.json as it stands.
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer.backend_tokenizer,
         model_input_names=tokenizer.model_input_names,

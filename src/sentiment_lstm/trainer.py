@@ -33,7 +33,7 @@ from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.ordinal import ordinal_targets
 from sentiment_lstm.recipes import Recipe
 
-__all__ = ["EpochRecord", "SentimentTrainer", "make_trainer", "read_history"]
+__all__ = ["EpochRecord", "QuietProgress", "SentimentTrainer", "make_trainer", "read_history"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +138,7 @@ def make_trainer(
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     if progress and sys.stderr.isatty():
-        trainer.add_callback(_QuietProgress())
+        trainer.add_callback(QuietProgress())
     return trainer
 
 
@@ -286,7 +286,7 @@ class _EpochReporter(TrainerCallback):
             self.on_epoch(read_history(state.log_history)[-1])
 
 
-class _QuietProgress(ProgressCallback):
+class QuietProgress(ProgressCallback):
     """The progress bars of `Trainer` without its dump of every log."""
 
     def on_log(self, *_: Any, **__: Any) -> None:

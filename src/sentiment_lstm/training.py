@@ -16,6 +16,7 @@ import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +35,18 @@ from sentiment_lstm.embeddings import pretrained_embeddings
 from sentiment_lstm.errors import DataError, RecipeError
 from sentiment_lstm.evaluation import Evaluation, evaluate
 from sentiment_lstm.figures import plot_learning_curves
-from sentiment_lstm.finetuning import finetune_teacher
-from sentiment_lstm.lessons import Lessons, prepare_lessons, unlabelled_texts
+from sentiment_lstm.lessons import Lessons, prepare_lessons
 from sentiment_lstm.model import SentimentConfig, SentimentModel
 from sentiment_lstm.ngrams import fit_ngram_channel, ngram_logits
 from sentiment_lstm.ordinal import label_values
 from sentiment_lstm.precision import fast_bfloat16
 from sentiment_lstm.prediction import Classifier
-from sentiment_lstm.pretraining import pretrain
+from sentiment_lstm.pretraining import PRETRAINED, pretrain
 from sentiment_lstm.quiet import quiet_libraries
-from sentiment_lstm.recipes import Recipe, override
+from sentiment_lstm.recipes import Recipe
 from sentiment_lstm.runs import Stages
 from sentiment_lstm.teachers import load_teachers
+from sentiment_lstm.teaching import make_teachers, texts_to_learn_from
 from sentiment_lstm.text import is_blank
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
 from sentiment_lstm.trainer import EpochRecord, SentimentTrainer, make_trainer, read_history
@@ -86,6 +87,7 @@ def train(
     tokenizer_source: str | Path | None = None,
     unlabelled: datasets.Dataset | None = None,
     soft_labels_folder: str | Path | None = None,
+    pretrained_weights: Path | None = None,
     evaluate_test: bool = True,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
@@ -109,6 +111,7 @@ def train(
         unlabelled: a column `text`; in place of the split `unsupervised`.
         soft_labels_folder: where the teachers' soft labels are kept, to be used again by other
             trainings; None keeps them until this one has ended.
+        pretrained_weights: what a pre-training by this recipe and seed has left, to spare another.
         evaluate_test: measure the split `test` once, when all is decided.
         on_epoch: called with the record of each epoch.
         on_stage: called with one line when a stage before the training begins, or gets on.
@@ -131,6 +134,7 @@ def train(
             tokenizer_source=tokenizer_source,
             unlabelled=unlabelled,
             soft_labels_folder=None if soft_labels_folder is None else Path(soft_labels_folder),
+            pretrained_weights=pretrained_weights,
             evaluate_test=evaluate_test,
             on_epoch=on_epoch,
             on_stage=on_stage or logger.info,
@@ -182,6 +186,7 @@ def _train(
     tokenizer_source: str | Path | None,
     unlabelled: datasets.Dataset | None,
     soft_labels_folder: Path | None,
+    pretrained_weights: Path | None,
     evaluate_test: bool,
     on_epoch: Callable[[EpochRecord], None] | None,
     on_stage: Callable[[str], None],
@@ -203,7 +208,7 @@ def _train(
     torch.set_flush_denormal(True)
     model = build_model(recipe, tokenizer, label_names)
     _set_precision(model, recipe)
-    unlabelled = _unlabelled(reviews, unlabelled, recipe)
+    unlabelled = texts_to_learn_from(reviews, unlabelled, recipe)
     run = runs.describe(
         recipe,
         seed=seed,
@@ -218,6 +223,10 @@ def _train(
     if recipe.pretraining.objective != "none":
         texts = [part for part in (train_split, unlabelled) if part is not None]
         with stages.timed("pretraining") as folder:
+            if pretrained_weights is not None:
+                folder.mkdir(exist_ok=True)
+                shutil.copy(pretrained_weights, folder / PRETRAINED)
+            pretrained_weights = folder / PRETRAINED
             pretrain(
                 model,
                 [tokenize_reviews(part, tokenizer, max_length_tokens=limit) for part in texts],
@@ -229,10 +238,17 @@ def _train(
         set_seed(seed)  # whether the stage was run now or before a kill must not matter
     teacher = None
     if recipe.distillation.teachers:
-        specs = [
-            _made_teacher(spec, place, reviews, recipe, train_split, validation, stages, seed)
-            for place, spec in enumerate(recipe.distillation.teachers, start=1)
-        ]
+        specs = make_teachers(
+            recipe,
+            train_split,
+            validation,
+            unlabelled,
+            stages=stages,
+            seed=seed,
+            train_self=partial(
+                train, tokenizer_source=tokenizer_source, pretrained_weights=pretrained_weights
+            ),
+        )
         with stages.timed("fitting the teachers"):
             teacher = load_teachers(specs, label_names=label_names, train=train_split)
     with stages.timed("soft labels" if teacher else "tokens"):
@@ -271,7 +287,8 @@ def _train(
             logits, labels = _finish_on_validation(trainer, model, lessons)
         calibration = calibrate(logits, labels)
         model.config.temperature = calibration.temperature
-        validation_accuracy = float((logits.argmax(1) == labels).mean())
+        model.config.calibration_bias = calibration.bias
+        validation_accuracy = float((calibration.rescaled(logits).argmax(1) == labels).mean())
     seconds = sum(stages.seconds.values())
 
     history = read_history(trainer.state.log_history)
@@ -303,7 +320,7 @@ def _train(
 
 
 def _set_precision(model: SentimentModel, recipe: Recipe) -> None:
-    model.encoder.bfloat16 = recipe.training.precision == "bfloat16" or (
+    model.encoder.low_precision = recipe.training.precision == "bfloat16" or (
         recipe.training.precision == "auto" and fast_bfloat16()
     )
 
@@ -363,70 +380,6 @@ def _training_splits(
     if validation is None:
         train_split, validation = split_reviews(train_split, test_size=size, seed=_SPLIT_SEED)
     return train_split, validation, dropped
-
-
-def _unlabelled(
-    reviews: datasets.DatasetDict, unlabelled: datasets.Dataset | None, recipe: Recipe
-) -> datasets.Dataset | None:
-    """The unlabelled texts, for a recipe that learns from such."""
-    asks = recipe.pretraining.objective != "none" or (
-        recipe.distillation.teachers and recipe.distillation.unlabelled
-    )
-    if not asks:
-        return None
-    texts = reviews.get("unsupervised") if unlabelled is None else unlabelled
-    if texts is None:
-        logger.warning(
-            "The recipe %s learns from unlabelled text, and there is none: it makes do with the "
-            "training reviews. Name some by --unlabelled.",
-            recipe.name,
-        )
-        return None
-    return unlabelled_texts(texts, reviews["train"].features)
-
-
-def _made_teacher(
-    spec: str,
-    place: int,
-    reviews: datasets.DatasetDict,
-    recipe: Recipe,
-    train_split: datasets.Dataset,
-    validation: datasets.Dataset | None,
-    stages: Stages,
-    seed: int,
-) -> str:
-    """Make a teacher that a recipe describes, and give its folder; leave another spec as it is.
-
-    `finetune:ENCODER` fine-tunes a pre-trained encoder; `self` trains this recipe without teachers,
-    whose opinion of unlabelled text the second model then learns (self-training, Scudder 1965).
-    Both see the training split alone.
-    """
-    name, _, weight = spec.partition("@")
-    if not (name == "self" or name.startswith("finetune:")):
-        return spec
-    splits = datasets.DatasetDict({"train": train_split})
-    if validation is not None:
-        splits["validation"] = validation
-    with stages.timed(f"teacher {place}: {name}") as folder:
-        output = folder / "model"
-        if not (output / artefact.CONFIG).is_file():
-            resume = output.with_name("model.training").is_dir()
-            if name == "self":
-                if "unsupervised" in reviews:
-                    splits["unsupervised"] = reviews["unsupervised"]
-                train(
-                    splits,
-                    override(recipe, ["distillation.teachers=[]"]),
-                    output,
-                    seed=seed,
-                    resume=resume,
-                    evaluate_test=False,
-                )
-            else:
-                finetune_teacher(
-                    splits, name.removeprefix("finetune:"), output, seed=seed, resume=resume
-                )
-    return f"{output}@{weight}" if weight else str(output)
 
 
 def _best_epoch(history: list[EpochRecord]) -> int:

@@ -1,30 +1,44 @@
-"""A Hugging Face classifier over reviews of any length: equal windows, their scores averaged."""
+"""Reviews of any length for encoders of limited length: read in windows, trained on windows."""
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import Sampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from sentiment_lstm.batches import collate_ragged, token_budget_batches
+from sentiment_lstm.batches import LengthBucketSampler, collate_ragged, token_budget_batches
 from sentiment_lstm.errors import ModelError
 from sentiment_lstm.precision import mixed_precision
 from sentiment_lstm.text import MARKUP_PATTERN
 
-__all__ = ["MAX_WINDOW_TOKENS", "Frame", "equal_windows", "frame_of", "plain_ids", "score_texts"]
+__all__ = [
+    "MAX_WINDOW_TOKENS",
+    "SHORTEST_TOKENS",
+    "Frame",
+    "RandomWindows",
+    "collate_windows",
+    "equal_windows",
+    "frame_of",
+    "plain_ids",
+    "score_texts",
+]
 
 # Attention grows with the square of it, and half of IMDB's reviews fit.
 MAX_WINDOW_TOKENS = 256
 _BATCH_TOKENS = 8_192
 _LENGTH_STEP = 16  # few shapes, because a CPU prepares its kernels for each of them
 _CHUNK_TEXTS = 1_000
+# Random windows of training: a quarter is shortened, so that short texts are known as well.
+_SHORT_SHARE = 0.25
+SHORTEST_TOKENS = 16
 _MARKUP = re.compile(MARKUP_PATTERN)
 
 
@@ -86,16 +100,17 @@ def frame_of(
 
 def plain_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
     """Tokenize whole texts without special tokens, `<br />` read as white space."""
-    if not texts:
-        return []
-    encoded = tokenizer(
-        [_MARKUP.sub(" ", text) for text in texts],
-        add_special_tokens=False,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        verbose=False,
-    )
-    return encoded["input_ids"]
+    ids: list[list[int]] = []
+    for start in range(0, len(texts), _CHUNK_TEXTS):
+        encoded = tokenizer(
+            [_MARKUP.sub(" ", text) for text in texts[start : start + _CHUNK_TEXTS]],
+            add_special_tokens=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )
+        ids += encoded["input_ids"]
+    return ids
 
 
 def equal_windows(ids: Sequence[int], room_tokens: int) -> list[Sequence[int]]:
@@ -107,6 +122,77 @@ def equal_windows(ids: Sequence[int], room_tokens: int) -> list[Sequence[int]]:
     count = max(1, -(-len(ids) // room_tokens))
     edges = [len(ids) * number // count for number in range(count + 1)]
     return [ids[start:end] for start, end in itertools.pairwise(edges)]
+
+
+def collate_windows(rows: Sequence[dict], frame: Frame) -> dict[str, Tensor]:
+    """Pad windows on the right to a length that many batches share.
+
+    Args:
+        rows: each with `input_ids`, special tokens included, and for training `labels`.
+        frame: gives the padding and the longest length.
+
+    Returns:
+        `input_ids` (B, T), `attention_mask` (B, T) and, if given, `labels` (B,), int64.
+    """
+    batch = collate_ragged(rows, pad_token_id=frame.pad_token_id)
+    length = batch["input_ids"].shape[1]
+    extra = (0, _padded_length(length, frame) - length)
+    batch["input_ids"] = nn.functional.pad(batch["input_ids"], extra, value=frame.pad_token_id)
+    batch["attention_mask"] = nn.functional.pad(batch["attention_mask"], extra)
+    return batch
+
+
+class RandomWindows(Sampler[tuple[int, int, int]]):
+    """Draw one window of each review an epoch, and visit them in length buckets.
+
+    Three in four are as long as fits; one in four is shorter, from 16 tokens on. The draw depends
+    on the seed, the epoch and the row alone, so a resumed training reads the same windows.
+
+    Args:
+        lengths: (N,) tokens a review, special ones not counted.
+        room_tokens: the most tokens of a window, likewise.
+        batch_size: windows a batch.
+        seed: of the windows and the order.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int] | NDArray[np.int64],
+        *,
+        room_tokens: int,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self.lengths = np.asarray(lengths, dtype=np.int64)
+        self.room_tokens = room_tokens
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        starts, sizes = self.draw()
+        order = LengthBucketSampler(sizes, batch_size=self.batch_size, seed=self.seed)
+        order.set_epoch(self.epoch)
+        for row in order:
+            yield row, int(starts[row]), int(starts[row] + sizes[row])
+
+    def draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Starts (N,) and sizes (N,) of this epoch's windows, in tokens."""
+        # Another stream than that of the order, which the same seed and epoch begin.
+        random = np.random.default_rng((self.seed, self.epoch, 1))
+        shortened, size, start = random.random((3, len(self.lengths)))
+        fitting = np.minimum(self.lengths, self.room_tokens)
+        fewest = np.minimum(fitting, SHORTEST_TOKENS)
+        shorter = fewest + (size * (fitting - fewest + 1)).astype(np.int64)
+        sizes = np.where(shortened < _SHORT_SHARE, shorter, fitting)
+        return (start * (self.lengths - sizes + 1)).astype(np.int64), sizes
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose windows come next; `accelerate` calls this."""
+        self.epoch = epoch
 
 
 def score_texts(
@@ -149,28 +235,23 @@ def _score_chunk(
         for window in equal_windows(ids, frame.room_tokens):
             windows.append(frame.around(window))
             text_of.append(text)
-    # A step more than the longest window would pass the model's last position.
-    padded = [
-        min(-(-len(window) // _LENGTH_STEP) * _LENGTH_STEP, frame.max_length_tokens)
-        for window in windows
-    ]
+    padded = [_padded_length(len(window), frame) for window in windows]
     logits = np.zeros((len(windows), _classes(model)), dtype=np.float32)
     for batch in token_budget_batches(padded, budget_tokens=_BATCH_TOKENS):
-        tensors = collate_ragged(
-            [{"input_ids": windows[row]} for row in batch], pad_token_id=frame.pad_token_id
-        )
-        extra = max(padded[row] for row in batch) - tensors["input_ids"].shape[1]
-        input_ids = nn.functional.pad(tensors["input_ids"], (0, extra), value=frame.pad_token_id)
-        mask = nn.functional.pad(tensors["attention_mask"], (0, extra))  # (B, T)
+        tensors = collate_windows([{"input_ids": windows[row]} for row in batch], frame)
+        on_device = {name: tensor.to(model.device) for name, tensor in tensors.items()}
         with torch.inference_mode(), mixed_precision():
-            scores = model(
-                input_ids=input_ids.to(model.device), attention_mask=mask.to(model.device)
-            ).logits
+            scores = model(**on_device).logits
         logits[batch] = scores.float().cpu().numpy()
     sums = np.zeros((len(texts), _classes(model)), dtype=np.float32)
     np.add.at(sums, text_of, logits)
     counts = np.bincount(text_of, minlength=len(texts)).astype(np.float32)
     return sums / counts[:, None]
+
+
+def _padded_length(length: int, frame: Frame) -> int:
+    # A step more than the longest window would pass the model's last position.
+    return min(-(-length // _LENGTH_STEP) * _LENGTH_STEP, frame.max_length_tokens)
 
 
 def _classes(model: PreTrainedModel) -> int:

@@ -13,7 +13,16 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from sentiment_lstm.cli import data, evaluate, explore, predict, recipes, train, tune
+from sentiment_lstm.cli import (
+    data,
+    evaluate,
+    explore,
+    finetune_teacher,
+    predict,
+    recipes,
+    train,
+    tune,
+)
 from sentiment_lstm.errors import SentimentError
 
 __all__ = ["app", "main"]
@@ -29,6 +38,7 @@ app.command("data")(data.data)
 app.command("explore")(explore.explore)
 app.command("train")(train.train)
 app.command("tune")(tune.tune)
+app.command("finetune-teacher")(finetune_teacher.finetune_teacher)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.add_typer(recipes.app, name="recipes")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from rich.table import Table
 
+    from sentiment_lstm.abstention import AbstentionResult, CoverageAtAccuracy
     from sentiment_lstm.metrics import Evaluation
 
 __all__ = ["evaluate"]
@@ -40,6 +41,15 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option(help="Measure on this many reviews, drawn at random.", min=1)
     ] = None,
+    abstain: Annotated[
+        str | None,
+        typer.Option(
+            help="Count what is left if labels below this confidence (0.9) are withheld, or below "
+            "the one that gave this accuracy in validation (99%). [default: what the model folder "
+            "says, else none]",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The folder for the report and its pictures.")
     ] = Path("runs/evaluate"),
@@ -53,6 +63,7 @@ def evaluate(
     aside = Console(stderr=True)
     with aside.status("Loading the libraries") as status:
         from sentiment_lstm import artefact
+        from sentiment_lstm.abstention import read_threshold
         from sentiment_lstm.data import fingerprint, load_reviews
         from sentiment_lstm.errors import DataError
         from sentiment_lstm.evaluation import evaluate as measure
@@ -62,6 +73,9 @@ def evaluate(
         check_folder(output)
         status.update("Loading the model")
         classifier = load(model)
+        threshold = classifier.abstain_below or None
+        if abstain is not None:
+            threshold = read_threshold(abstain, folder=model, thresholds=classifier.thresholds)
         status.update(f"Reading {_plain(source)}")
         splits = load_reviews(
             source,
@@ -85,6 +99,7 @@ def evaluate(
             reviews,
             limit=limit,
             seed=seed,
+            abstain=threshold,
             on_progress=lambda done: progress.advance(task, done),
         )
     name = model.resolve().name
@@ -149,6 +164,9 @@ def _print_evaluation(
         console.print(f"[yellow]{_plain(note)}[/]\n")
     console.print(_figures_table(evaluation))
     console.print()
+    if evaluation.abstention is not None:
+        console.print(_abstention_table(evaluation.abstention))
+        console.print()
     if len(evaluation.labels) <= _MAX_MATRIX_COLUMNS:
         console.print(_matrix_table(evaluation))
     else:
@@ -166,7 +184,7 @@ def _figures_table(evaluation: Evaluation) -> Table:
     table.columns[1].justify = "right"
     low, high = evaluation.accuracy_interval
     area, empty, mean = evaluation.roc_auc, evaluation.skipped_empty, "mean over the labels"
-    error = evaluation.expected_calibration_error
+    errors = evaluation.reviews - sum(row[i] for i, row in enumerate(evaluation.confusion))
     rows = [
         ("accuracy", f"[bold]{evaluation.accuracy:.2%}[/]", f"{low:.2%} to {high:.2%} at 95%"),
         ("precision", f"{evaluation.precision:.2%}", mean),
@@ -179,8 +197,23 @@ def _figures_table(evaluation: Evaluation) -> Table:
         ),
         ("log loss", f"{evaluation.log_loss:.4f}", "nats a review"),
         ("Brier score", f"{evaluation.brier_score:.4f}", "0 is best"),
-        ("calibration error", f"{error:.4f}", "mean distance of confidence from accuracy"),
+        (
+            "calibration error",
+            f"{evaluation.expected_calibration_error:.4f}",
+            f"confidence to accuracy; {evaluation.calibration_error_by_chance:.4f} by chance alone",
+        ),
+        (
+            "the same, adaptive",
+            f"{evaluation.adaptive_calibration_error:.4f}",
+            "in bins of equally many reviews",
+        ),
+        (
+            "risk-coverage area",
+            f"{evaluation.risk_coverage_area:.4f}",
+            f"0 is best, {errors / evaluation.reviews:.4f} if confidence were no help",
+        ),
         *_ordinal_rows(evaluation),
+        *(_coverage_row(found) for found in evaluation.coverage_at_accuracy),
         (
             "reviews",
             f"{evaluation.reviews:,}",
@@ -206,6 +239,33 @@ def _ordinal_rows(evaluation: Evaluation) -> list[tuple[str, str, str]]:
             "all reviews bear and got one label" if kappa is None else "1 is best, 0 is chance",
         ),
     ]
+
+
+def _coverage_row(found: CoverageAtAccuracy) -> tuple[str, str, str]:
+    name = f"coverage at {found.target:.0%}"
+    if found.coverage is None:
+        return name, "–", f"no confidence gives an accuracy of {found.target:.0%}"
+    return name, f"{found.coverage:.2%}", f"answering from a confidence of {found.threshold:.4f}"
+
+
+def _abstention_table(result: AbstentionResult) -> Table:
+    table = _table(f"Labels withheld below a confidence of {result.threshold:.4g}", "", "")
+    table.show_header = False
+    table.add_column(style="dim")
+    table.columns[1].justify = "right"
+    accuracy, avoided, errors = result.accuracy, result.errors_avoided, result.errors
+    table.add_row(
+        "coverage",
+        f"[bold]{result.coverage:.2%}[/]",
+        f"{result.answered:,} of {result.reviews:,} reviews are answered",
+    )
+    table.add_row("accuracy", "–" if accuracy is None else f"{accuracy:.2%}", "of the answered")
+    table.add_row(
+        "errors avoided",
+        f"{avoided / errors:.2%}" if errors else "–",
+        f"{avoided:,} of {errors:,}" if errors else "there is none",
+    )
+    return table
 
 
 def _matrix_table(evaluation: Evaluation) -> Table:

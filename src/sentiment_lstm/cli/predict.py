@@ -30,6 +30,14 @@ def predict(
     allow_empty: Annotated[
         bool, typer.Option("--allow-empty", help="Classify empty texts too, by guessing.")
     ] = False,
+    abstain: Annotated[
+        str | None,
+        typer.Option(
+            help="Withhold the labels below this confidence (0.9), or below the one that gave this "
+            "accuracy in validation (99%). [default: what the model folder says, else none]",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a text, and nothing else.")
     ] = False,
@@ -40,10 +48,14 @@ def predict(
         raise TextError(
             "There is no text to classify. Give texts as arguments, --file, or standard input."
         )
+    from sentiment_lstm.abstention import read_threshold
     from sentiment_lstm.prediction import load
 
     classifier = load(model)
-    predictions = classifier.predict(given, allow_blank=allow_empty)
+    threshold = classifier.abstain_below
+    if abstain is not None:
+        threshold = read_threshold(abstain, folder=model, thresholds=classifier.thresholds)
+    predictions = classifier.predict(given, allow_blank=allow_empty, abstain=threshold)
     if as_json:
         for text, prediction in zip(given, predictions, strict=True):
             line = json.dumps({"text": text, **prediction.to_dict()}, ensure_ascii=False)
@@ -58,13 +70,22 @@ def predict(
     colors = {"negative": "red", "positive": "green"}
     for text, prediction in zip(given, predictions, strict=True):
         color = colors.get(prediction.label, "cyan")
+        label = f"[{color}]{escape(prediction.label)}[/]"
+        if prediction.abstained:
+            label = f"[dim]abstained (was: {escape(prediction.label)})[/]"
         table.add_row(
-            f"[{color}]{escape(prediction.label)}[/]",
+            label,
             f"{prediction.confidence:.1%}",
             *([f"{prediction.expected_value:.2f}"] if valued else []),
             escape(shorten(text)),
         )
     Console().print(table)
+    withheld = sum(prediction.abstained for prediction in predictions)
+    if withheld:
+        Console(stderr=True).print(
+            f"[yellow]{withheld} of {len(given)} labels are withheld: their confidence is below "
+            f"{threshold:.1%}.[/]"
+        )
     cut = sum(prediction.truncated for prediction in predictions)
     if cut:
         Console(stderr=True).print(

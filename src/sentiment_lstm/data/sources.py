@@ -147,7 +147,7 @@ def _read_tables(folder: Path) -> DatasetDict:
 def _texts_of(place: Path, splits: DatasetDict, text_column: str) -> list[str]:
     chosen = [splits[UNSUPERVISED]] if UNSUPERVISED in splits else []
     if not chosen:
-        chosen = [part for name, part in splits.items() if standard_split_name(name) != TEST]
+        chosen = [part for name, part in splits.items() if standard_split_name(str(name)) != TEST]
     texts: list[str] = []
     for part in chosen:
         columns = part.select_columns([text_column] if text_column in part.column_names else [])

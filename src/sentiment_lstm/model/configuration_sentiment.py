@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from transformers import PreTrainedConfig
 
 POOLINGS = ("last", "mean", "max", "mean_max", "attention")
@@ -37,6 +39,10 @@ class SentimentConfig(PreTrainedConfig):
         temperature: what the logits are divided by, so that their softmax is a calibrated
             confidence (Guo et al. 2017, arXiv 1706.04599). 1 while training.
         ordinal: the classes have an order, that of their ids; the model itself computes the same.
+        calibration_bias: one number a class, added to the logits once they are divided by the
+            temperature; None adds nothing.
+        abstain_below: the confidence below which a prediction is withheld unless the caller names
+            another; 0 withholds none.
 
     Raises:
         ValueError: a setting is out of its range, or two of them contradict each other.
@@ -62,6 +68,8 @@ class SentimentConfig(PreTrainedConfig):
     ngram_scale: float = 0.0
     temperature: float = 1.0
     ordinal: bool = False
+    calibration_bias: list[float] | tuple[float, ...] | None = None
+    abstain_below: float = 0.0
     pad_token_id: int | None = 0
 
     def __post_init__(self, **kwargs: object) -> None:
@@ -85,6 +93,8 @@ class SentimentConfig(PreTrainedConfig):
             _require(value is None or value >= 1, name, value, "None or at least 1")
         _require(self.pooling in POOLINGS, "pooling", self.pooling, f"one of {', '.join(POOLINGS)}")
         _require(self.temperature > 0, "temperature", self.temperature, "above 0")
+        self._check_calibration_bias()
+        _require(0 <= self.abstain_below <= 1, "abstain_below", self.abstain_below, "from 0 to 1")
         _require(self.ngram_scale >= 0, "ngram_scale", self.ngram_scale, "0 or more")
         _require(self.ngram_buckets >= 0, "ngram_buckets", self.ngram_buckets, "0 or more")
         _require(
@@ -103,6 +113,20 @@ class SentimentConfig(PreTrainedConfig):
                 "mask_padding=False without fixed_length would make a prediction depend on the "
                 "other reviews of its batch. Set fixed_length, or mask_padding to True."
             )
+
+    def _check_calibration_bias(self) -> None:
+        if self.calibration_bias is None:
+            return
+        bias, classes = self.calibration_bias, int(self.num_labels or 2)
+        _require(
+            isinstance(bias, (list, tuple))
+            and len(bias) == classes
+            and all(type(value) in (int, float) and math.isfinite(value) for value in bias),
+            "calibration_bias",
+            bias,
+            f"None or {classes} finite numbers, one a class",
+        )
+        self.calibration_bias = [float(value) for value in bias]
 
 
 def _require(holds: bool, name: str, value: object, expected: str) -> None:

@@ -92,8 +92,8 @@ class SentimentModel(PreTrainedModel):
             token_type_ids: ignored; BERT's tokenizers hand them over.
 
         Returns:
-            `logits` (B, C) float32, divided by `config.temperature`, and `loss`, their
-            cross-entropy, where labels are.
+            `logits` (B, C) float32, divided by `config.temperature` and with
+            `config.calibration_bias` added, and `loss`, their cross-entropy, where labels are.
 
         Raises:
             ValueError: a review has no token, or padding stands before one; or the labels are
@@ -105,6 +105,8 @@ class SentimentModel(PreTrainedModel):
         if self.ngrams is not None and self.config.ngram_scale > 0:
             logits = logits + self.config.ngram_scale * self.ngrams(input_ids, text_mask)
         logits = logits / self.config.temperature
+        if self.config.calibration_bias is not None:
+            logits = logits + logits.new_tensor(self.config.calibration_bias)
         if labels is not None:
             self._check_labels(labels, logits)
         loss = None if labels is None else functional.cross_entropy(logits, labels)

@@ -40,7 +40,7 @@ class SegmentLSTM(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
         # Set for a training on a processor that multiplies it faster; no property of the weights.
-        self.bfloat16 = False
+        self.low_precision = False
 
     def forward(self, embedded: Tensor, mask: Tensor) -> Tensor:
         """Compute the state of every token.
@@ -70,10 +70,10 @@ class SegmentLSTM(nn.Module):
 
         Returns:
             Two (R, W, H), the second None for a single direction; in bfloat16 where
-            `self.bfloat16` is set and the model is in training, else float32.
+            `self.low_precision` is set and the model is in training, else float32.
         """
         reversal = reverse_within_length(mask)  # (R, W)
-        low = self.bfloat16 and self.training
+        low = self.low_precision and self.training
         states, backward = embedded, None
         with torch.autocast(embedded.device.type, dtype=torch.bfloat16, enabled=low):
             for layer, forwards in enumerate(self.forwards):

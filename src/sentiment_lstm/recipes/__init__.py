@@ -18,6 +18,7 @@ from typing import Any
 from sentiment_lstm.errors import RecipeError, nearest
 
 __all__ = [
+    "SECTIONS",
     "DistillationSettings",
     "ModelSettings",
     "PretrainingSettings",
@@ -181,7 +182,7 @@ class Recipe:
         return dataclasses.asdict(self)
 
 
-_SECTIONS = {
+SECTIONS = {
     "tokens": TokenSettings,
     "model": ModelSettings,
     "pretraining": PretrainingSettings,
@@ -254,7 +255,7 @@ def recipe_from_dict(values: Mapping[str, Any]) -> Recipe:
             )
     if "summary" not in values:
         raise RecipeError("The recipe lacks a summary, one line that says what it is.")
-    sections = {name: _section(name, cls, values.get(name, {})) for name, cls in _SECTIONS.items()}
+    sections = {name: _section(name, cls, values.get(name, {})) for name, cls in SECTIONS.items()}
     return Recipe(name=str(values["name"]), summary=str(values["summary"]), **sections)
 
 
@@ -270,10 +271,10 @@ def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         section, dot, key = path.strip().partition(".")
-        if not (equals and dot and section in _SECTIONS):
+        if not (equals and dot and section in SECTIONS):
             raise RecipeError(
                 f"{assignment!r} is no setting of the form section.key=value, with one of the "
-                f"sections {', '.join(_SECTIONS)}."
+                f"sections {', '.join(SECTIONS)}."
             )
         values[section][key] = _toml_value(text.strip())
     return recipe_from_dict(values)
@@ -315,7 +316,7 @@ def to_toml(value: object) -> str:
     raise TypeError(f"{value!r} is of type {type(value).__name__}, which no setting is.")
 
 
-def _section(name: str, cls: type, values: object) -> Any:  # noqa: ANN401 - one of _SECTIONS
+def _section(name: str, cls: type, values: object) -> Any:  # noqa: ANN401 - one of SECTIONS
     if not isinstance(values, Mapping):
         raise RecipeError(f"{name} is {values!r}; expected a section [{name}] with settings in it.")
     kinds = {field_.name: str(field_.type) for field_ in dataclasses.fields(cls)}

@@ -34,12 +34,12 @@ from sentiment_lstm.ngrams import fit_ngram_channel, ngram_logits
 from sentiment_lstm.pretraining import pretrain
 from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.recipes import Recipe, TokenSettings, load_recipe
+from sentiment_lstm.teaching import texts_to_learn_from
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
 from sentiment_lstm.trainer import SentimentTrainer, make_trainer
 from sentiment_lstm.training import (
     _set_precision,
     _training_splits,
-    _unlabelled,
     build_model,
 )
 from sentiment_lstm.tuning import study as studies
@@ -138,7 +138,7 @@ def tune(
             label_names=train.features["label"].names,
             train=train,
             validation=validation,
-            unlabelled=_unlabelled(reviews, None, recipe),
+            unlabelled=texts_to_learn_from(reviews, None, recipe),
             tokenizer_source=tokenizer_source,
             seed=seed,
             metric=metric,

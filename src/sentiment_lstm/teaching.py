@@ -1,0 +1,119 @@
+"""Before a training that learns from more than labels: its unlabelled texts, and its teachers.
+
+A recipe may name teachers that are not there yet, and are made from the training split alone::
+
+    finetune:ENCODER    a pre-trained encoder (`embedded`, a hub name, a folder), fine-tuned
+    self                this recipe with the teachers that stand before it; what that model says of
+                        unlabelled text is learnt in a second round (self-training, Scudder 1965)
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import datasets
+
+from sentiment_lstm import artefact
+from sentiment_lstm.finetuning import finetune_teacher
+from sentiment_lstm.lessons import unlabelled_texts
+from sentiment_lstm.recipes import Recipe, override
+from sentiment_lstm.runs import Stages
+
+__all__ = ["make_teachers", "texts_to_learn_from"]
+
+logger = logging.getLogger(__name__)
+
+_SELF, _FINETUNE = "self", "finetune:"
+
+
+def texts_to_learn_from(
+    reviews: datasets.DatasetDict, unlabelled: datasets.Dataset | None, recipe: Recipe
+) -> datasets.Dataset | None:
+    """Give the unlabelled texts, for a recipe that learns from such.
+
+    Args:
+        reviews: its split `unsupervised` holds them, unless others are given.
+        unlabelled: a column `text`, or None.
+        recipe: of the training.
+
+    Returns:
+        From `unlabelled_texts`; None where the recipe asks for none, or there is none, which the
+        log says then.
+
+    Raises:
+        DataError: there is no column `text`, or no text in it.
+    """
+    asks = recipe.pretraining.objective != "none" or (
+        recipe.distillation.teachers and recipe.distillation.unlabelled
+    )
+    if not asks:
+        return None
+    texts = reviews.get("unsupervised") if unlabelled is None else unlabelled
+    if texts is None:
+        logger.warning(
+            "The recipe %s learns from unlabelled text, and there is none: it makes do with the "
+            "training reviews. Name some by --unlabelled.",
+            recipe.name,
+        )
+        return None
+    return unlabelled_texts(texts, reviews["train"].features)
+
+
+def make_teachers(
+    recipe: Recipe,
+    train_split: datasets.Dataset,
+    validation: datasets.Dataset | None,
+    unlabelled: datasets.Dataset | None,
+    *,
+    stages: Stages,
+    seed: int,
+    train_self: Callable[..., Any],
+) -> list[str]:
+    """Make the teachers that a recipe only describes, each once, and name it by its folder.
+
+    Args:
+        recipe: of the training.
+        train_split: what the teachers see.
+        validation: what no teacher sees.
+        unlabelled: from :func:`texts_to_learn_from`.
+        stages: of the training; a teacher has a stage of its own, and goes on after a kill.
+        seed: of the training.
+        train_self: `sentiment_lstm.training.train`.
+
+    Returns:
+        The specs for `load_teachers`.
+    """
+    splits = datasets.DatasetDict({"train": train_split})
+    if validation is not None:
+        splits["validation"] = validation
+    made: list[str] = []
+    for place, spec in enumerate(recipe.distillation.teachers, start=1):
+        name, at, weight = spec.partition("@")
+        if not (name == _SELF or name.startswith(_FINETUNE)):
+            made.append(spec)
+            continue
+        with stages.timed(f"teacher {place}") as folder:
+            output = folder / "model"
+            unfinished = output.with_name("model.training").is_dir()
+            if (output / artefact.CONFIG).is_file():
+                logger.info("Teacher %d, %s, has been made already.", place, name)
+            elif name == _SELF:
+                train_self(
+                    splits,
+                    override(recipe, [f"distillation.teachers={json.dumps(made)}"]),
+                    output,
+                    unlabelled=unlabelled,
+                    soft_labels_folder=folder / "soft-labels",
+                    seed=seed,
+                    resume=unfinished,
+                    evaluate_test=False,
+                    on_stage=lambda line: stages.on_stage(f"  {line}"),
+                )
+            else:
+                encoder = name.removeprefix(_FINETUNE)
+                finetune_teacher(splits, encoder, output, seed=seed, resume=unfinished)
+        made.append(f"{output}{at}{weight}")
+    return made
