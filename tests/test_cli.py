@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -139,6 +141,52 @@ def test_predictions_are_shown_as_a_table(trained: Path):
     assert done.returncode == 0, done.stderr
     assert "%" in done.stdout
     assert "[red]not markup[/red]" in done.stdout
+
+
+@pytest.fixture
+def with_thresholds(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the trained folder with thresholds no text, or every text, falls below."""
+    folder = Path(shutil.copytree(trained, tmp_path / "model"))
+    calibration = json.loads((folder / "calibration.json").read_text())
+    calibration["thresholds"] = {"0.95": 0.0, "0.98": 1.0, "0.99": None}
+    (folder / "calibration.json").write_text(json.dumps(calibration))
+    return folder
+
+
+def test_labels_below_the_threshold_are_withheld(with_thresholds: Path):
+    texts = ["A wonderful film.", "[red]dreadful[/red]"]
+    table = run("predict", with_thresholds, *texts, "--abstain", "98%")
+    assert table.returncode == 0, table.stderr
+    assert len(re.findall(r"abstained \(was: (?:posi|nega)tive\)", table.stdout)) == 2
+    assert "2 of 2 labels are withheld: their confidence is below 100.0%." in table.stderr
+    lines = run("predict", with_thresholds, *texts, "--abstain", "1", "--json").stdout.splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [(row["label"], row["abstained"]) for row in rows] == [(None, True)] * 2
+    assert all(row["confidence"] == max(row["probabilities"].values()) for row in rows)
+    plain = run("predict", with_thresholds, *texts, "--abstain", "95%")
+    assert "abstained" not in plain.stdout
+    assert plain.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("abstain", "parts"),
+    [
+        ("1.5", ["--abstain is '1.5'", "from 0 to 1", "such as 99%"]),
+        ("high", ["--abstain is 'high'"]),
+        ("99%", ["model: no confidence gave an accuracy of 99% on its validation reviews"]),
+        ("97%", ["model: keeps no threshold for an accuracy of 97%, only for 95%, 98%, 99%."]),
+    ],
+)
+def test_a_threshold_that_cannot_be_used_is_named(
+    with_thresholds: Path, abstain: str, parts: list[str]
+):
+    assert_user_error(run("predict", with_thresholds, "good", "--abstain", abstain), *parts)
+
+
+def test_a_folder_without_thresholds_is_said_to_have_none(with_thresholds: Path):
+    (with_thresholds / "calibration.json").unlink()
+    done = run("predict", with_thresholds, "good", "--abstain", "99%")
+    assert_user_error(done, "model: keeps no thresholds", "--abstain 99% cannot be looked up")
 
 
 @pytest.mark.parametrize(

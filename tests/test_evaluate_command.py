@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,6 +112,50 @@ def test_empty_reviews_are_left_out_and_said_to_be(
     ).read_text(encoding="utf-8")
 
 
+def test_abstaining_is_counted_and_printed(
+    command: Command, trained: Path, sentences: DatasetDict, capsys: pytest.CaptureFixture[str]
+):
+    probabilities = load(trained).predict_proba(list(sentences["test"]["text"]))
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == np.array(sentences["test"]["label"])
+    threshold = float(np.median(confidence).round(3))
+    assert command("reviews.csv", *COLUMNS, "--abstain", str(threshold)) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    answered, avoided = confidence >= threshold, (~right & (confidence < threshold)).sum()
+    assert f"Labels withheld below a confidence of {threshold:.4g}" in printed
+    assert f"coverage {answered.mean():.2%} {answered.sum()} of 120 reviews" in printed
+    assert f"accuracy {right[answered].mean():.2%} of the answered" in printed
+    assert f"errors avoided {avoided / (~right).sum():.2%} {avoided} of {(~right).sum()}" in printed
+    values = json.loads(Path("runs/evaluate/metrics.json").read_text(encoding="utf-8"))
+    assert values["abstention"]["answered"] == answered.sum()
+    assert values["abstention"]["errors_avoided"] == avoided
+
+
+def test_the_coverage_at_each_target_is_printed(
+    command: Command, capsys: pytest.CaptureFixture[str]
+):
+    assert command("reviews.csv", *COLUMNS) == 0
+    printed = capsys.readouterr().out
+    values = json.loads(Path("runs/evaluate/metrics.json").read_text(encoding="utf-8"))
+    for found in values["coverage_at_accuracy"]:
+        name = f"coverage at {found['target']:.0%}"
+        (line,) = (line for line in printed.splitlines() if line.startswith(name))
+        assert ("no confidence gives" in line) == (found["coverage"] is None)
+        assert found["coverage"] is None or f"{found['coverage']:.2%}" in line
+    assert f"{values['adaptive_calibration_error']:.4f}" in printed
+    assert "withheld" not in printed
+
+
+def test_the_threshold_of_the_folder_is_measured_without_an_option(
+    command: Command, trained: Path, capsys: pytest.CaptureFixture[str]
+):
+    model = Path(shutil.copytree(trained, "copy"))
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "abstain_below": 1.0}))
+    assert command("reviews.csv", *COLUMNS, "--limit", "20", model=model) == 0
+    assert "Labels withheld below a confidence of 1" in capsys.readouterr().out
+
+
 def test_brackets_in_a_review_are_printed_as_they_are(
     command: Command, capsys: pytest.CaptureFixture[str]
 ):
@@ -130,6 +175,11 @@ def test_brackets_in_a_review_are_printed_as_they_are(
         (["missing.csv"], "missing.csv: there is no such file or folder"),
         (["reviews.csv"], "no column 'text'"),
         (["reviews.csv", *COLUMNS, "--output", "reviews.csv"], "reviews.csv: is a file."),
+        (["reviews.csv", *COLUMNS, "--abstain", "2"], "--abstain is '2'; expected a confidence"),
+        (
+            ["reviews.csv", *COLUMNS, "--abstain", "97%"],
+            "no threshold for an accuracy of 97%",
+        ),
         (["stars.csv", *COLUMNS], "labelled '1', '5'; the model knows 'negative', 'positive'"),
     ],
 )

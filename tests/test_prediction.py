@@ -69,7 +69,55 @@ def test_a_loaded_model_predicts_bit_for_bit_what_it_did_before_saving(
 def test_confidence_is_calibrated_by_the_saved_temperature(classifier: Classifier, trained: Path):
     calibration = json.loads((trained / "calibration.json").read_text())
     assert classifier.model.config.temperature == calibration["temperature"]
+    assert classifier.model.config.calibration_bias == calibration["bias"]
     assert calibration["log_loss_after"] <= calibration["log_loss_before"] + 1e-9
+    assert classifier.thresholds == calibration["thresholds"]
+
+
+def test_a_label_is_withheld_below_the_threshold_and_keeps_all_else(classifier: Classifier):
+    plain = classifier.predict(TEXTS)
+    confidence = sorted(prediction.confidence for prediction in plain)
+    withheld = classifier.predict(TEXTS, abstain=confidence[3])
+    assert sum(prediction.abstained for prediction in withheld) == 3
+    for before, after in zip(plain, withheld, strict=True):
+        assert not before.abstained
+        assert after.abstained == (after.confidence < confidence[3])
+        assert (after.label, after.confidence) == (before.label, before.confidence)
+        values = json.loads(json.dumps(after.to_dict()))
+        assert values["label"] == (None if after.abstained else before.label)
+        assert values["abstained"] == after.abstained
+        assert values["probabilities"] == before.probabilities
+
+
+def test_the_threshold_of_the_folder_counts_unless_another_is_given(copied: Path):
+    config = json.loads((copied / "config.json").read_text())
+    (copied / "config.json").write_text(json.dumps({**config, "abstain_below": 1.0}))
+    classifier = load(copied)
+    assert classifier.abstain_below == 1.0
+    assert all(prediction.abstained for prediction in classifier.predict(TEXTS))
+    assert not any(prediction.abstained for prediction in classifier.predict(TEXTS, abstain=0))
+
+
+@pytest.mark.parametrize("abstain", [-0.1, 1.1, float("nan")])
+def test_a_threshold_out_of_range_is_refused(classifier: Classifier, abstain: float):
+    with pytest.raises(TextError, match=r"threshold to abstain below is .* from 0 to 1"):
+        classifier.predict(TEXTS, abstain=abstain)
+
+
+def test_a_threshold_out_of_range_in_the_config_is_named(copied: Path):
+    config = json.loads((copied / "config.json").read_text())
+    (copied / "config.json").write_text(json.dumps({**config, "abstain_below": 90}))
+    with pytest.raises(ModelError, match="abstain_below is 90; expected from 0 to 1"):
+        load(copied)
+
+
+@pytest.mark.parametrize("content", [None, "{}", '{"thresholds": 3}'])
+def test_a_folder_without_thresholds_loads_as_before(copied: Path, content: str | None):
+    if content is None:
+        (copied / "calibration.json").unlink()
+    else:
+        (copied / "calibration.json").write_text(content)
+    assert load(copied).thresholds == {}
 
 
 def test_the_public_name_loads_it_too(trained: Path):

@@ -178,6 +178,7 @@ def test_the_folder_tells_how_it_was_trained(trained: Path, quick_recipe: Recipe
     card = (trained / "README.md").read_text()
     assert f"{100 * metrics['test']['accuracy']:.2f} %" in card
     assert training["data"]["train"] in card
+    assert f"calibration error is {metrics['test']['expected_calibration_error']:.4f}" in card
     assert (trained / "learning-curves.png").read_bytes()[:4] == b"\x89PNG"
     assert any((trained / "runs").iterdir())
 

@@ -346,7 +346,14 @@ def _draw_coverage(axes: Axes, evaluation: Evaluation) -> None:
             f"{found.threshold:.3f}",
         )
     if reached:
-        axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower left", borderaxespad=0.2)
+        axes.legend(
+            fontsize=9,
+            labelcolor=INK,
+            loc="lower left",
+            borderaxespad=0.2,
+            facecolor=PAPER,
+            edgecolor="none",
+        )
 
 
 def _coverage_headline(evaluation: Evaluation) -> str:

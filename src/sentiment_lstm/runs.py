@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TRAINER_STATE",
     "Stages",
+    "add_seconds",
     "describe",
     "facts",
     "newest_checkpoint",
@@ -143,6 +144,14 @@ def stopped_early(checkpoint: Path) -> bool:
     state = json.loads((checkpoint / TRAINER_STATE).read_text(encoding="utf-8"))
     control = state.get("stateful_callbacks", {}).get("TrainerControl", {})
     return bool(control.get("args", {}).get("should_training_stop", False))
+
+
+def add_seconds(work: Path, seconds: float) -> float:
+    """Add to the time that a training has taken over all its resumed parts, and give the sum."""
+    path = work / _SECONDS
+    total = seconds + (artefact.read_json(path)["seconds"] if path.is_file() else 0.0)
+    artefact.write_json(path, {"seconds": total})
+    return total
 
 
 class Stages:

@@ -51,7 +51,14 @@ from sentiment_lstm.text import is_blank
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
 from sentiment_lstm.trainer import EpochRecord, SentimentTrainer, make_trainer, read_history
 
-__all__ = ["EpochRecord", "TrainingResult", "build_model", "train"]
+__all__ = [
+    "EpochRecord",
+    "TrainingResult",
+    "build_model",
+    "set_precision",
+    "train",
+    "training_splits",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -193,7 +200,7 @@ def _train(
     progress: bool,
 ) -> TrainingResult:
     artefact.check_replaceable(output)
-    train_split, validation, dropped = _training_splits(reviews, recipe)
+    train_split, validation, dropped = training_splits(reviews, recipe)
     tokenizer = load_tokenizer(
         tokenizer_source,
         clean_markup=recipe.tokens.clean_markup,
@@ -207,7 +214,7 @@ def _train(
     # a hundred times slower.
     torch.set_flush_denormal(True)
     model = build_model(recipe, tokenizer, label_names)
-    _set_precision(model, recipe)
+    set_precision(model, recipe)
     unlabelled = texts_to_learn_from(reviews, unlabelled, recipe)
     run = runs.describe(
         recipe,
@@ -319,7 +326,8 @@ def _train(
     return result
 
 
-def _set_precision(model: SentimentModel, recipe: Recipe) -> None:
+def set_precision(model: SentimentModel, recipe: Recipe) -> None:
+    """Let the LSTM be trained in the precision of the recipe, on this machine."""
     model.encoder.low_precision = recipe.training.precision == "bfloat16" or (
         recipe.training.precision == "auto" and fast_bfloat16()
     )
@@ -358,7 +366,7 @@ def _finish_on_validation(
     return logits, labels
 
 
-def _training_splits(
+def training_splits(
     reviews: datasets.DatasetDict, recipe: Recipe
 ) -> tuple[datasets.Dataset, datasets.Dataset | None, int]:
     """Split train and validation, without blank texts, and the number of those."""

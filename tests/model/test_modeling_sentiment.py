@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
@@ -212,6 +214,34 @@ def test_temperature_divides_the_logits():
         torch.testing.assert_close(model(input_ids, mask).logits, before / 2)
 
 
+def test_the_bias_is_added_once_the_temperature_is_divided_out():
+    model = small_model(id2label={0: "bad", 1: "fine", 2: "good"})
+    input_ids, mask = ragged_batch(12, 5)
+    with torch.no_grad():
+        before = model(input_ids, mask).logits
+        model.config.temperature = 2.0
+        model.config.calibration_bias = [0.5, -1.0, 0.25]
+        expected = before / 2 + torch.tensor([0.5, -1.0, 0.25])
+        torch.testing.assert_close(model(input_ids, mask).logits, expected)
+
+
+def test_the_bias_and_the_threshold_survive_saving_and_older_folders_have_neither(tmp_path):
+    model = small_model(calibration_bias=(0.5, -0.5), abstain_below=0.9, temperature=2.0)
+    model.save_pretrained(tmp_path)
+    again = SentimentConfig.from_pretrained(tmp_path)
+    assert (again.calibration_bias, again.abstain_below) == ([0.5, -0.5], 0.9)
+    values = json.loads((tmp_path / "config.json").read_text())
+    for name in ("calibration_bias", "abstain_below"):
+        del values[name]
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    older = SentimentModel.from_pretrained(tmp_path).eval()
+    assert (older.config.calibration_bias, older.config.abstain_below) == (None, 0.0)
+    input_ids, mask = ragged_batch(12, 5)
+    with torch.no_grad():
+        without = small_model(temperature=2.0)(input_ids, mask).logits
+        assert torch.equal(older(input_ids, mask).logits, without)
+
+
 def test_dropout_acts_in_training_only():
     model = small_model(word_dropout=0.5, embedding_dropout=0.5, classifier_dropout=0.5)
     input_ids, mask = ragged_batch(12, 5)
@@ -293,6 +323,12 @@ def test_the_saved_folder_carries_the_code_that_loads_it_elsewhere(tmp_path):
         ({"hidden_size": 0}, "hidden_size is 0"),
         ({"word_dropout": 1.0}, "word_dropout is 1.0"),
         ({"temperature": 0.0}, "temperature is 0.0"),
+        ({"calibration_bias": [0.1]}, r"calibration_bias is \[0\.1\]; expected None or 2 finite"),
+        ({"calibration_bias": [0.1, float("nan")]}, "calibration_bias is .* 2 finite numbers"),
+        ({"calibration_bias": ["a", "b"]}, "calibration_bias is .* 2 finite numbers"),
+        ({"calibration_bias": 0.5}, "calibration_bias is 0.5"),
+        ({"abstain_below": 1.5}, "abstain_below is 1.5; expected from 0 to 1"),
+        ({"abstain_below": float("nan")}, "abstain_below is nan"),
         ({"pooling": "last", "segment_length": 64}, "Set segment_length to None"),
         ({"mask_padding": False}, "Set fixed_length"),
     ],

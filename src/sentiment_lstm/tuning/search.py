@@ -38,9 +38,9 @@ from sentiment_lstm.teaching import texts_to_learn_from
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
 from sentiment_lstm.trainer import SentimentTrainer, make_trainer
 from sentiment_lstm.training import (
-    _set_precision,
-    _training_splits,
     build_model,
+    set_precision,
+    training_splits,
 )
 from sentiment_lstm.tuning import study as studies
 from sentiment_lstm.tuning.pictures import save_pictures
@@ -130,7 +130,7 @@ def tune(
     studies.check_optuna()
     _check_arguments(recipe, trials, metric, pruner, time_limit_min)
     with quiet_libraries():
-        train, validation, _ = _training_splits(reviews, recipe)
+        train, validation, _ = training_splits(reviews, recipe)
         if validation is None:
             raise RecipeError("There are no validation reviews. Set training.validation_size.")
         bench = _Bench(
@@ -241,7 +241,7 @@ class _Bench:
         recipe = self.trial_recipe(trial)
         set_seed(self.seed)
         model = build_model(recipe, self.tokenizer(recipe.tokens), self.label_names)
-        _set_precision(model, recipe)
+        set_precision(model, recipe)
         if trial is not None and recipe.pretraining.objective != "none":
             texts = [part for part in (self.train, self.unlabelled) if part is not None]
             pretrain(
