@@ -13,6 +13,7 @@ PACKAGE = Path(sentiment_lstm.__file__).parent
 LIGHT = [
     "sentiment_lstm",
     "sentiment_lstm.artefact",
+    "sentiment_lstm.behaviour",
     "sentiment_lstm.calibration",
     "sentiment_lstm.card",
     "sentiment_lstm.cli",

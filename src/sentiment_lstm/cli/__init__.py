@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from sentiment_lstm.cli import data, evaluate, explore, predict, recipes, train
+from sentiment_lstm.cli import behaviour, data, evaluate, explore, predict, recipes, train
 from sentiment_lstm.errors import SentimentError
 
 __all__ = ["app", "main"]
@@ -29,6 +29,7 @@ app.command("data")(data.data)
 app.command("explore")(explore.explore)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("behaviour")(behaviour.behaviour)
 app.command("predict")(predict.predict)
 app.add_typer(recipes.app, name="recipes")
 
