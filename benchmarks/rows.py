@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from baselines import Baseline
 from records import plain
 from sentiment_lstm import artefact
-from sentiment_lstm.data import split_reviews
+from sentiment_lstm.data import fingerprint, split_reviews
 from sentiment_lstm.errors import RecipeError
 from sentiment_lstm.prediction import load
 from sentiment_lstm.recipes import Recipe, recipe_from_dict
-from sentiment_lstm.training import EpochRecord, train
+from sentiment_lstm.training import EpochRecord, train, training_splits
 
 __all__ = ["BaselineRow", "FinetunedRow", "RecipeRow", "Row", "class_ids"]
 
@@ -97,22 +97,47 @@ class RecipeRow(Row):
         return plain(then.to_dict()) == plain(self.settings)
 
     def fit(self, reviews: datasets.DatasetDict, *, seed: int) -> dict[str, Any]:
-        """Train on these reviews, and load the saved model back."""
+        """Train on these reviews, or go on with a training of theirs, and load the saved model.
+
+        A recipe may train for a night. What stands finished is taken as it is, its time with it;
+        what was killed goes on.
+        """
         self._folder = self._models / f"{self.name}-seed{seed}"
-        start = time.perf_counter()
-        with _empty_token_cache():
-            result = train(
-                reviews, self._recipe, self._folder, seed=seed, restart=True, on_epoch=self._show
-            )
+        if not self._stands(reviews, seed):
+            unfinished = self._folder.with_name(f"{self._folder.name}.training").is_dir()
+            with _empty_token_cache():
+                train(
+                    reviews,
+                    self._recipe,
+                    self._folder,
+                    seed=seed,
+                    resume=unfinished,
+                    on_epoch=self._show,
+                    on_stage=lambda line: self._say(f"  {line}"),
+                )
         self._classifier = load(self._folder)
+        training = artefact.read_json(self._folder / artefact.TRAINING)
         return {
-            "training_seconds": round(time.perf_counter() - start, 2),
+            "training_seconds": training["seconds"],
             "training": {
-                "epoch": result.best_epoch,
-                "optimization_seconds": round(result.seconds, 2),
-                "padding_share": round(result.padding_share, 4),
+                "epoch": training["best_epoch"],
+                "stage_seconds": training["stage_seconds"],
+                "padding_share": training["padding_share"],
             },
         }
+
+    def _stands(self, reviews: datasets.DatasetDict, seed: int) -> bool:
+        """Tell whether the folder holds a model of this recipe, seed and reviews."""
+        path = self._folder / artefact.TRAINING
+        if not path.is_file():
+            return False
+        training = artefact.read_json(path)
+        train_split, _, _ = training_splits(reviews, self._recipe)
+        return (
+            training["seed"] == seed
+            and self.has_settings(training["recipe"])
+            and training["data"]["train"] == fingerprint(train_split)
+        )
 
     def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Give the calibrated probability of either class for every text, (N, 2)."""

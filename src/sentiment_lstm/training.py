@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -200,6 +201,7 @@ def _train(
     progress: bool,
 ) -> TrainingResult:
     artefact.check_replaceable(output)
+    started = time.perf_counter()
     train_split, validation, dropped = training_splits(reviews, recipe)
     tokenizer = load_tokenizer(
         tokenizer_source,
@@ -226,6 +228,7 @@ def _train(
     )
     work = runs.open_folder(output, run, resume=resume, restart=restart)
     stages = Stages(work, on_stage)
+    stages.add("preparation", time.perf_counter() - started)
     limit = recipe.tokens.max_length_tokens or None
     if recipe.pretraining.objective != "none":
         texts = [train_split]
