@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from datasets import DatasetDict
-from tests.real_classifiers import TfidfClassifier, labelled
 
 from sentiment_lstm.behaviour import BehaviourCase, check_behaviour, load_cases
 from sentiment_lstm.errors import ModelError
 from sentiment_lstm.metrics import wilson_interval
+from tests.real_classifiers import TfidfClassifier, labelled
 
 
 class Scripted:
