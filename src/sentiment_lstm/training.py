@@ -235,7 +235,7 @@ def _train(
         if unlabelled is not None and recipe.pretraining.unlabelled:
             texts.append(unlabelled)
         with stages.timed("pretraining") as folder:
-            if pretrained_weights is not None:
+            if pretrained_weights is not None and pretrained_weights.is_file():
                 folder.mkdir(exist_ok=True)
                 shutil.copy(pretrained_weights, folder / PRETRAINED)
             pretrained_weights = folder / PRETRAINED
