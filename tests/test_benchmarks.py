@@ -3,12 +3,12 @@ from __future__ import annotations
 import csv
 import importlib.util
 import io
+import itertools
 import json
 import random
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -702,22 +702,19 @@ def test_training_speed_compares_the_loops_by_useful_work(measured: Path):
     assert all(f"{limit:.1f}" in text for limit in limits.values())
 
 
-def test_rivals_take_turns_after_a_warm_up_each():
+def test_rivals_take_turns_after_a_warm_up_each(monkeypatch: pytest.MonkeyPatch):
     calls: list[str] = []
+    ticks = itertools.count()
+    monkeypatch.setattr(common.time, "perf_counter", lambda: float(next(ticks)))
 
-    def rival(name: str, seconds: float):
-        def call() -> None:
-            calls.append(name)
-            time.sleep(seconds)
+    def rival(name: str):
+        return lambda: calls.append(name)
 
-        return call
-
-    timings = common.compare({"a": rival("a", 0.02), "b": rival("b", 0.02)}, rounds=2)
+    timings = common.compare({"a": rival("a"), "b": rival("b")}, rounds=2)
     assert calls == ["a", "b"] * 3
-    assert [len(timing.seconds) for timing in timings.values()] == [2, 2]
-    assert timings["a"].ratio == 1
-    doubled = common.compare({"a": rival("a", 0.02)}, rounds=1, work={"a": 2})
-    assert doubled["a"].seconds[0] < timings["a"].seconds[0]
+    assert timings["a"] == ([1, 1], 1)
+    assert timings["b"] == ([1, 1], 1)
+    assert common.compare({"a": rival("a")}, rounds=1, work={"a": 2})["a"].seconds == [0.5]
 
 
 @pytest.mark.parametrize("num_hidden_layers", [1, 2])

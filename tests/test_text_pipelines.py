@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -227,7 +226,7 @@ class Locked:
     """A preprocessor that cannot be compared with another one."""
 
     def __init__(self):
-        self.lock = threading.Lock()
+        self.lock = (part for part in ("an open generator",))
 
     def __call__(self, text: str) -> str:
         return text

@@ -80,7 +80,9 @@ def prepare_lessons(
         parts["unlabelled"] = unlabelled
     wanted = recipe.training.sentences
     if wanted:
-        parts["sentences"] = draw_sentences(list(parts.values()), wanted, features=train.features)
+        drawn = draw_sentences(list(parts.values()), wanted, features=train.features)
+        if len(drawn):
+            parts["sentences"] = drawn
     limit = recipe.tokens.max_length_tokens or None
     rows = []
     for name, part in parts.items():
@@ -101,8 +103,8 @@ def prepare_lessons(
             tokenized = _with_probabilities(tokenized, np.asarray(targets, dtype=np.float32))
         rows.append(tokenized)
     every = datasets.concatenate_datasets(rows) if len(rows) > 1 else rows[0]
-    drawn = len(parts["sentences"]) if "sentences" in parts else 0
-    return Lessons(rows=every, reviews=len(every) - drawn)
+    extra = len(parts["sentences"]) if "sentences" in parts else 0
+    return Lessons(rows=every, reviews=len(every) - extra)
 
 
 def draw_sentences(

@@ -236,3 +236,39 @@ def test_a_local_path_wins_over_a_name_of_the_hub(tmp_path: Path, monkeypatch):
     assert len(load_reviews("owner/reviews")["train"]) == 32
     with pytest.raises(DataError, match=r"movie-reviews: the type .* is unknown"):
         load_reviews("movie-reviews")
+
+
+def test_unlabelled_texts_come_from_every_kind_of_source_and_never_from_a_test_split(tmp_path):
+    (tmp_path / "lines.txt").write_text("one text\n\n<br />\nanother text\n", encoding="utf-8")
+    assert list(load_unlabelled(tmp_path / "lines.txt")["text"]) == ["one text", "another text"]
+    (tmp_path / "table.csv").write_text("id,review\n1,fine\n2,\n3,dull\n", encoding="utf-8")
+    table = load_unlabelled(tmp_path / "table.csv", text_column="review")
+    assert list(table["text"]) == ["fine", "dull"]
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for split, label in (("train", 1), ("test", 0)):
+        (folder / f"{split}.csv").write_text(f"text,label\n{split} text,{label}\n")
+    assert list(load_unlabelled(folder)["text"]) == ["train text"]
+    (folder / "unsupervised.csv").write_text("text\nno label here\n")
+    assert list(load_unlabelled(folder)["text"]) == ["no label here"]
+
+
+def test_a_file_named_unsupervised_is_that_split(tmp_path):
+    for split, labels in (("train", "01"), ("test", "01"), ("unsupervised", "")):
+        rows = "".join(f"{split} text {label},{label}\n" for label in labels) or "a text,\n"
+        (tmp_path / f"{split}.csv").write_text(f"text,label\n{rows}")
+    reviews = load_reviews(tmp_path)
+    assert reviews.num_rows == {"train": 2, "test": 2, "unsupervised": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("review\nfine\n", "no column 'text'.*The columns are: 'review'"),
+        ("text\n<br />\n", "holds no text to learn from"),
+    ],
+)
+def test_an_unlabelled_source_without_text_is_named(tmp_path, content: str, complaint: str):
+    (tmp_path / "table.csv").write_text(content)
+    with pytest.raises(DataError, match=complaint):
+        load_unlabelled(tmp_path / "table.csv")

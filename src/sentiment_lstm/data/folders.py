@@ -18,7 +18,7 @@ from sentiment_lstm.data.rows import (
 )
 from sentiment_lstm.errors import DataError
 
-__all__ = ["read_folder", "rows_of_dataset_dict"]
+__all__ = ["read_folder", "rows_of_dataset_dict", "unsupervised_files"]
 
 LAYOUTS = (
     "Expected the hub's layout (train-*.parquet, test.csv, …), the raw aclImdb (train/pos/*.txt, "
@@ -151,6 +151,9 @@ def _read_hub_layout(
         raise DataError(f"{folder}: it holds no data files to be read. {LAYOUTS}") from error
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(f"{folder}: {_first_line(error)} {LAYOUTS}") from error
+    # `datasets` knows train, validation and test by their names, and passes over any other.
+    if UNSUPERVISED not in files and (passed_over := unsupervised_files(folder)):
+        files[UNSUPERVISED] = passed_over
     rows: dict[str, Rows] = {}
     names = tuple(declared.names) if isinstance(declared, ClassLabel) else None
     for split in files:
@@ -171,6 +174,15 @@ def _read_hub_layout(
                     )
                 rows[name] = rows[name] + part if name in rows else part
     return rows
+
+
+def unsupervised_files(folder: Path) -> list[str]:
+    """Find the files directly in a folder that are named after the unlabelled split."""
+    return [
+        str(path)
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in FILE_TYPES and standard_split_name(path.stem) == UNSUPERVISED
+    ]
 
 
 def _first_line(error: BaseException) -> str:

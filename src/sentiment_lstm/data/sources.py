@@ -11,7 +11,7 @@ from datasets.exceptions import DatasetsError
 
 from sentiment_lstm.data.assembly import assemble
 from sentiment_lstm.data.files import FILE_TYPES, read_columns, read_file, read_utf8
-from sentiment_lstm.data.folders import read_folder
+from sentiment_lstm.data.folders import read_folder, unsupervised_files
 from sentiment_lstm.data.hub import LOCAL_WAYS, read_hub
 from sentiment_lstm.data.rows import (
     TEST,
@@ -119,6 +119,9 @@ def load_unlabelled(source: str | Path, *, text_column: str = "text") -> Dataset
         )
         texts = rows[UNSUPERVISED].texts
     elif path.is_dir() and not (path / "dataset_dict.json").is_file() and _has_tables(path):
+        files = unsupervised_files(path)
+        if files:
+            return load_unlabelled(files[0], text_column=text_column)
         texts = _texts_of(path, _read_tables(path), text_column)
     else:
         texts = _texts_of(path, load_reviews(source, text_column=text_column), "text")
