@@ -39,11 +39,14 @@ def stated_stars(text: str) -> tuple[str, str] | None:
     return _STATED.sub(" ", text), STARS[(min(points) - 1) // 2]
 
 
-def with_stated_stars(reviews: Sequence[datasets.Dataset]) -> datasets.Dataset:
+def with_stated_stars(
+    reviews: Sequence[datasets.Dataset], *, last_words: int | None = None
+) -> datasets.Dataset:
     """Keep the reviews that state a rating, labelled by their stars.
 
     Args:
         reviews: each with a column `text`.
+        last_words: keep this many words from the end, where a review sums up; None keeps all.
 
     Returns:
         Columns `text` and `label` (`ClassLabel`, 1 to 5 stars).
@@ -51,7 +54,10 @@ def with_stated_stars(reviews: Sequence[datasets.Dataset]) -> datasets.Dataset:
     found = [pair for part in reviews for pair in map(stated_stars, part["text"]) if pair]
     return datasets.Dataset.from_dict(
         {
-            "text": [text for text, _ in found],
+            "text": [
+                text if last_words is None else " ".join(text.split()[-last_words:])
+                for text, _ in found
+            ],
             "label": [STARS.index(stars) for _, stars in found],
         },
         features=datasets.Features(

@@ -2,7 +2,7 @@
 
     python benchmarks/training_speed.py
 
-Four rivals take turns, so that all meet the same moods of the machine. The loops train on the same
+The rivals take turns, so that all meet the same moods of the machine. The loops train on the same
 whole reviews, tokenized beforehand, with the same sizes, and do what training does: batches,
 forward, backward, optimizer step.
 
@@ -12,7 +12,9 @@ forward, backward, optimizer step.
     library    length buckets, equal segments read side by side, fused AdamW, clipping: the LSTM of
                the recipe, as it is trained. Its n-gram table is left out, because it is fitted
                apart from the LSTM
-    matmul     a large float32 matrix multiplication: the most that the machine can do
+    bfloat16   the same with the LSTM in bfloat16, as the recipe trains it where the processor has
+               a matrix unit for that; left out elsewhere
+    matmul     a large matrix multiplication in the same precision: the most that the machine can do
 
 All are measured by their useful work: what the LSTM does on real tokens, 3 · 2 · 4H · (E + H)
 operations a token and direction: two a multiplication and addition, four gates, and a backward pass
@@ -49,6 +51,7 @@ from common import (
 )
 from loops import PlainModel, library_loop, lstm_flops_per_token, plain_loop
 from sentiment_lstm.model import SentimentConfig
+from sentiment_lstm.precision import fast_bfloat16
 from sentiment_lstm.recipes import Recipe, load_recipe, override
 from sentiment_lstm.tokens import load_tokenizer, tokenize_texts
 from sentiment_lstm.training import build_model
@@ -62,6 +65,7 @@ _TITLES = {
     "padded": "Plain PyTorch, padded",
     "packed": "Plain PyTorch, packed",
     "library": "sentiment-lstm",
+    "bfloat16": "sentiment-lstm, bfloat16",
 }
 _MATMUL_SIZE = 2048
 _MATMULS = 3  # a round
@@ -106,15 +110,26 @@ def training_speed(
         ),
         "library": library_loop(model, rows, settings, seed),
     }
+    precisions = {"matmul": torch.float32}
+    if fast_bfloat16():
+        low = build_model(chosen, tokenizer, ["negative", "positive"])
+        low.encoder.low_precision = True
+        loops["bfloat16"] = library_loop(low, rows, settings, seed)
+        precisions["matmul in bfloat16"] = torch.bfloat16
     flops = lstm_flops_per_token(config)
     work = {name: flops * loop.tokens / 1e9 for name, loop in loops.items()}  # GFLOP a pass
-    work["matmul"] = _MATMULS * 2 * _MATMUL_SIZE**3 / 1e9
-    rivals = {name: loop.run for name, loop in loops.items()} | {"matmul": _matmuls(seed)}
+    rivals = {name: loop.run for name, loop in loops.items()}
+    for name, precision in precisions.items():
+        work[name] = _MATMULS * 2 * _MATMUL_SIZE**3 / 1e9
+        rivals[name] = _matmuls(seed, precision)
     with console.status(f"{rounds + 1} passes of each rival over {len(rows):,} reviews"):
         timings = compare(rivals, rounds, work=work)
 
     # The best round, as a limit should be; the loops are judged by their median one.
-    limit = 1 / min(timings["matmul"].seconds)
+    limits = {name: 1 / min(timings[name].seconds) for name in precisions}
+    limit_of = {name: limits["matmul"] for name in loops}
+    if "bfloat16" in loops:
+        limit_of["bfloat16"] = limits["matmul in bfloat16"]
     gflops = {name: 1 / median(timings[name].seconds) for name in loops}
     tokens = loops["library"].tokens
     content = {
@@ -129,14 +144,14 @@ def training_speed(
         "machine": machine_facts(),
         "versions": package_versions(*_PACKAGES),
         "useful_flops_per_token": flops,
-        "matmul_gflops": limit,
+        "matmul_gflops": limits,
         "loops": {
             name: {
                 "title": _TITLES[name],
                 "speed": 1 / timings[name].ratio,  # the padded loop's is 1
                 "useful_gflops": gflops[name],
                 "useful_gflops_by_round": [1 / seconds for seconds in timings[name].seconds],
-                "share_of_limit": gflops[name] / limit,
+                "share_of_limit": gflops[name] / limit_of[name],
                 # At the mean length of the whole sample.
                 "reviews_per_second": gflops[name] * 1e9 / flops * len(rows) / tokens,
                 "tokens_a_pass": loop.tokens,
@@ -165,9 +180,9 @@ def _tokenized(
     ]
 
 
-def _matmuls(seed: int) -> Callable[[], None]:
+def _matmuls(seed: int, precision: torch.dtype) -> Callable[[], None]:
     random = torch.Generator().manual_seed(seed)
-    left, right = torch.rand(2, _MATMUL_SIZE, _MATMUL_SIZE, generator=random)
+    left, right = torch.rand(2, _MATMUL_SIZE, _MATMUL_SIZE, generator=random).to(precision)
     product = torch.empty_like(left)
 
     def run() -> None:
@@ -185,8 +200,8 @@ def _markdown(content: dict[str, Any]) -> str:
         f"{content['reviews']:,} reviews ({content['tokens']:,} tokens) of `{content['source']}`, "
         f"recipe {content['recipe']['name']}, seed {content['seed']}; the rivals took turns, "
         f"and the median of {content['rounds']} timed passes counts; {machine}; "
-        f"{versions}. GFLOP/s are the LSTM's on real tokens; the limit is a float32 matrix "
-        f"multiplication of size {_MATMUL_SIZE}.\n"
+        f"{versions}. GFLOP/s are the LSTM's on real tokens; the limit is a matrix "
+        f"multiplication of size {_MATMUL_SIZE} in the same precision.\n"
     )
 
 
@@ -202,7 +217,9 @@ def _cells(content: dict[str, Any]) -> list[list[str]]:
         ]
         for loop in content["loops"].values()
     ]
-    return [*rows, ["Matrix multiplication", "", "", f"{content['matmul_gflops']:.1f}", "", ""]]
+    limits = content["matmul_gflops"].items()
+    titles = {"matmul": "Matrix multiplication", "matmul in bfloat16": "The same in bfloat16"}
+    return [*rows, *([titles[name], "", "", f"{limit:.1f}", "", ""] for name, limit in limits)]
 
 
 if __name__ == "__main__":

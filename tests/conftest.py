@@ -45,8 +45,10 @@ def quick_recipe() -> Recipe:
         [
             "model.embedding_size=16",
             "model.hidden_size=16",
+            "pretraining.objective=none",
             "training.epochs=2",
             "training.learning_rate=1e-2",
+            "training.sentences=0",
         ],
     )
 

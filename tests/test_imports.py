@@ -14,6 +14,7 @@ LIGHT = [
     "sentiment_lstm",
     "sentiment_lstm.abstention",
     "sentiment_lstm.artefact",
+    "sentiment_lstm.behaviour",
     "sentiment_lstm.calibration",
     "sentiment_lstm.card",
     "sentiment_lstm.cli",

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sentiment_lstm.behaviour import check_behaviour
     from sentiment_lstm.data import load_reviews
     from sentiment_lstm.estimator import SentimentClassifier
     from sentiment_lstm.evaluation import evaluate
@@ -25,6 +26,7 @@ __all__ = [
     "SentimentClassifier",
     "SentimentConfig",
     "SentimentModel",
+    "check_behaviour",
     "evaluate",
     "load",
     "load_recipe",
@@ -43,6 +45,7 @@ _HOMES = {
     "SentimentClassifier": "estimator",
     "SentimentConfig": "model",
     "SentimentModel": "model",
+    "check_behaviour": "behaviour",
     "evaluate": "evaluation",
     "load": "prediction",
     "load_recipe": "recipes",

@@ -86,27 +86,19 @@ def prepare_lessons(
     for name, part in parts.items():
         tokenized = tokenize_reviews(part, tokenizer, max_length_tokens=limit)
         if teacher is not None:
-            texts = list(part["text"])
-            done = 0
-
-            def report(count: int, name: str = name, total: int = len(texts)) -> None:
-                nonlocal done
-                done += count
-                if on_progress:
-                    on_progress(name, done, total)
-
-            said = soft_labels(
-                teacher, texts, folder=folder / name, label_names=label_names, on_progress=report
-            )
-            if name == "labelled":
-                share = recipe.distillation.teacher_share
-                classes = np.eye(len(label_names), dtype=np.float32)
-                if recipe.training.ordinal:
-                    slope = recipe.training.ordinal_slope
-                    classes = ordinal_targets(len(label_names), slope=slope)
-                truth = classes[np.asarray(part["label"])]
-                said = (share * said + (1 - share) * truth).astype(np.float32)
-            tokenized = _with_probabilities(tokenized, said)
+            share = recipe.distillation.teacher_share if name == "labelled" else 1.0
+            targets = 0.0
+            if share > 0:
+                targets = share * soft_labels(
+                    teacher,
+                    list(part["text"]),
+                    folder=folder / name,
+                    label_names=label_names,
+                    on_progress=_counter(on_progress, name, len(part)),
+                )
+            if share < 1:
+                targets = targets + (1 - share) * _truth(part, recipe)
+            tokenized = _with_probabilities(tokenized, np.asarray(targets, dtype=np.float32))
         rows.append(tokenized)
     every = datasets.concatenate_datasets(rows) if len(rows) > 1 else rows[0]
     drawn = len(parts["sentences"]) if "sentences" in parts else 0
@@ -131,7 +123,6 @@ def draw_sentences(
     labels = [label for part in parts for label in part["label"]]
     low, high = _SENTENCE_WORDS
     found: dict[str, int] = {}
-
     # Several rounds over the reviews where more sentences are wanted than there are reviews; a
     # text of one sentence gives it once.
     for _ in range(-(-size // max(len(texts), 1)) + 1):
@@ -171,6 +162,31 @@ def unlabelled_texts(texts: datasets.Dataset, features: datasets.Features) -> da
     if len(kept) < len(texts):
         logger.warning("%d unlabelled texts are empty and left out.", len(texts) - len(kept))
     return datasets.Dataset.from_dict({"text": kept, "label": [-1] * len(kept)}, features)
+
+
+def _truth(part: datasets.Dataset, recipe: Recipe) -> NDArray[np.float32]:
+    """Give the labels as probabilities (N, C)."""
+    num_labels = part.features["label"].num_classes
+    classes = np.eye(num_labels, dtype=np.float32)
+    if recipe.training.ordinal:
+        classes = ordinal_targets(num_labels, slope=recipe.training.ordinal_slope)
+    return classes[np.asarray(part["label"])]
+
+
+def _counter(
+    on_progress: Callable[[str, int, int], None] | None, name: str, total: int
+) -> Callable[[int], None] | None:
+    """Turn counts of what was done just now into counts of all that is done."""
+    if on_progress is None:
+        return None
+    done = 0
+
+    def report(count: int) -> None:
+        nonlocal done
+        done += count
+        on_progress(name, done, total)
+
+    return report
 
 
 def _with_probabilities(

@@ -163,7 +163,7 @@ def pretrain(
 
     Returns:
         The loss of the last part of the texts, in nats a word foretold; NaN if the weights were
-        there already.
+        there already, or no text is long enough.
     """
     done = work / PRETRAINED
     if done.is_file():
@@ -172,6 +172,9 @@ def pretrain(
     segments = _SegmentRows(
         tokenized, segment_length=model.config.segment_length or int(model.config.fixed_length or 0)
     )
+    if len(segments) == 0:
+        logger.warning("No text is long enough to foretell a word in; there is no pre-training.")
+        return float("nan")
     counts = segments.counts(model.config.vocab_size)
     learner = Pretraining(model, counts, settings)
     steps = -(-len(segments) // settings.batch_size) * settings.epochs

@@ -202,6 +202,10 @@ class Stages:
             keeper.join()
             keep()
 
+    def add(self, name: str, seconds: float) -> None:
+        """Count what has been done already."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
     def progress(self, what: str, done: int, total: int) -> None:
         """Tell how far a stage has got, every few seconds."""
         now = time.perf_counter()

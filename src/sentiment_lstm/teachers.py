@@ -261,6 +261,13 @@ def _load_transformers(spec: str) -> tuple[PreTrainedModel, Any]:
         )
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(f"{spec}: has no fast tokenizer. Name a teacher with tokenizer.json.")
+    # A folder without a vocabulary gives a tokenizer of a few special tokens and no complaint.
+    words, known = len(tokenizer), int(getattr(model.config, "vocab_size", len(tokenizer)))
+    if words <= len(tokenizer.all_special_tokens) or words > known:
+        raise ModelError(
+            f"{spec}: the tokenizer has {words:,} word pieces, the model {known:,}. Copy both "
+            "again from where the teacher comes from."
+        )
     return model, tokenizer
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import datasets
 
 from sentiment_lstm import artefact
-from sentiment_lstm.finetuning import finetune_teacher
+from sentiment_lstm.finetuning import FinetuningSettings, finetune_teacher
 from sentiment_lstm.lessons import unlabelled_texts
 from sentiment_lstm.recipes import Recipe, override
 from sentiment_lstm.runs import Stages
@@ -46,7 +46,7 @@ def texts_to_learn_from(
     Raises:
         DataError: there is no column `text`, or no text in it.
     """
-    asks = recipe.pretraining.objective != "none" or (
+    asks = (recipe.pretraining.objective != "none" and recipe.pretraining.unlabelled) or (
         recipe.distillation.teachers and recipe.distillation.unlabelled
     )
     if not asks:
@@ -113,7 +113,13 @@ def make_teachers(
                     on_stage=lambda line: stages.on_stage(f"  {line}"),
                 )
             else:
-                encoder = name.removeprefix(_FINETUNE)
-                finetune_teacher(splits, encoder, output, seed=seed, resume=unfinished)
+                finetune_teacher(
+                    splits,
+                    name.removeprefix(_FINETUNE),
+                    output,
+                    settings=FinetuningSettings(epochs=recipe.distillation.teacher_epochs),
+                    seed=seed,
+                    resume=unfinished,
+                )
         made.append(f"{output}{at}{weight}")
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib
 import inspect
@@ -12,12 +13,12 @@ from types import ModuleType
 from typing import Any
 
 import datasets
-import joblib
 import numpy as np
 import sklearn
+from joblib.hashing import NumpyHasher
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
@@ -197,13 +198,24 @@ def _is_fitted(pipeline: Any) -> bool:  # noqa: ANN401
 
 def _identity(pipeline: Any, facts: Sequence[str], name: str) -> str:  # noqa: ANN401
     try:
-        content = joblib.hash(pipeline)
+        content = _EstimatorHasher(hash_name="sha1").hash(pipeline)
     except Exception as error:  # the hash walks through the object as pickle does, and fails alike
         raise ModelError(
-            f"{name}: cannot be told from other pipelines, because it holds something without a "
-            f"name, such as a lambda ({_one_line(error)}). Use functions that a module defines."
+            f"{name}: cannot be told from other pipelines, because it holds something that has no "
+            f"lasting content, such as a lock or an open file ({_one_line(error)}). Keep that "
+            "outside the pipeline."
         ) from error
     return hashlib.sha256("\n".join([str(content), *facts]).encode()).hexdigest()[:16]
+
+
+class _EstimatorHasher(NumpyHasher):
+    """joblib's hash of settings and fitted arrays, without what differs from process to process."""
+
+    def save(self, obj: Any) -> None:  # noqa: ANN401
+        if isinstance(obj, BaseEstimator) and hasattr(obj, "_stop_words_id"):
+            obj = copy.copy(obj)
+            del obj._stop_words_id  # an address in memory, by which a vectorizer warns only once
+        super().save(obj)
 
 
 def _source_hash(module: ModuleType) -> str:

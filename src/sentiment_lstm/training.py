@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -200,6 +201,7 @@ def _train(
     progress: bool,
 ) -> TrainingResult:
     artefact.check_replaceable(output)
+    started = time.perf_counter()
     train_split, validation, dropped = training_splits(reviews, recipe)
     tokenizer = load_tokenizer(
         tokenizer_source,
@@ -226,11 +228,14 @@ def _train(
     )
     work = runs.open_folder(output, run, resume=resume, restart=restart)
     stages = Stages(work, on_stage)
+    stages.add("preparation", time.perf_counter() - started)
     limit = recipe.tokens.max_length_tokens or None
     if recipe.pretraining.objective != "none":
-        texts = [part for part in (train_split, unlabelled) if part is not None]
+        texts = [train_split]
+        if unlabelled is not None and recipe.pretraining.unlabelled:
+            texts.append(unlabelled)
         with stages.timed("pretraining") as folder:
-            if pretrained_weights is not None:
+            if pretrained_weights is not None and pretrained_weights.is_file():
                 folder.mkdir(exist_ok=True)
                 shutil.copy(pretrained_weights, folder / PRETRAINED)
             pretrained_weights = folder / PRETRAINED

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from sentiment_lstm.cli import (
+    behaviour,
     data,
     evaluate,
     explore,
@@ -40,6 +41,7 @@ app.command("train")(train.train)
 app.command("finetune-teacher")(finetune_teacher.finetune_teacher)
 app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
+app.command("behaviour")(behaviour.behaviour)
 app.command("predict")(predict.predict)
 app.add_typer(recipes.app, name="recipes")
 

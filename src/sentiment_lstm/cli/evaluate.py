@@ -184,6 +184,7 @@ def _figures_table(evaluation: Evaluation) -> Table:
     table.columns[1].justify = "right"
     low, high = evaluation.accuracy_interval
     area, empty, mean = evaluation.roc_auc, evaluation.skipped_empty, "mean over the labels"
+    by_chance = evaluation.calibration_error_by_chance
     errors = evaluation.reviews - sum(row[i] for i, row in enumerate(evaluation.confusion))
     rows = [
         ("accuracy", f"[bold]{evaluation.accuracy:.2%}[/]", f"{low:.2%} to {high:.2%} at 95%"),
@@ -200,7 +201,7 @@ def _figures_table(evaluation: Evaluation) -> Table:
         (
             "calibration error",
             f"{evaluation.expected_calibration_error:.4f}",
-            f"confidence to accuracy; {evaluation.calibration_error_by_chance:.4f} by chance alone",
+            f"mean distance of confidence from accuracy; {by_chance:.4f} by chance",
         ),
         (
             "the same, adaptive",

@@ -81,6 +81,7 @@ def train(
         from tqdm.auto import tqdm
 
         from sentiment_lstm.data import load_reviews, load_unlabelled
+        from sentiment_lstm.errors import DataError
         from sentiment_lstm.recipes import load_recipe, override
         from sentiment_lstm.training import train as train_model
 
@@ -100,9 +101,16 @@ def train(
             seed=split_seed,
         )
         if limit is not None and limit < len(reviews["train"]):
-            reviews["train"] = reviews["train"].train_test_split(
-                train_size=limit, stratify_by_column="label", seed=seed
-            )["train"]
+            try:
+                reviews["train"] = reviews["train"].train_test_split(
+                    train_size=limit, stratify_by_column="label", seed=seed
+                )["train"]
+            except ValueError as error:  # scikit-learn's, of a class that is too small
+                detail = str(error).rstrip(".")
+                raise DataError(
+                    f"--limit {limit} cannot keep reviews of every class ({detail}). Raise the "
+                    "limit, or leave it out."
+                ) from error
         texts = None if unlabelled is None else load_unlabelled(unlabelled, text_column=text_column)
     sizes = ", ".join(f"{len(split):,} {name}" for name, split in reviews.items())
     console.print(f"[bold]{chosen.name}[/]: {chosen.summary}\n[bold]{source}[/]: {sizes} reviews")

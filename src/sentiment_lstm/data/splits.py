@@ -54,10 +54,15 @@ def split_reviews(dataset: Dataset, *, test_size: float, seed: int) -> tuple[Dat
     for label in np.unique(labels):
         of_label = labels == label
         if not (is_test & of_label).any() or not (~is_test & of_label).any():
-            name = _label_name(dataset, int(label))
+            name, size = _label_name(dataset, int(label)), int(of_label.sum())
+            why = (
+                "it has one review"
+                if size == 1
+                else f"its {size} reviews are one text or near-duplicates of each other"
+            )
             raise DataError(
-                f"The class {name!r} cannot stand on both sides of a split: its {of_label.sum()} "
-                "reviews are one text or near-duplicates of each other. Add different ones."
+                f"The class {name!r} cannot stand on both sides of a split: {why}. Add different "
+                "ones."
             )
     return dataset.select(np.flatnonzero(~is_test)), dataset.select(np.flatnonzero(is_test))
 

@@ -93,7 +93,6 @@ class TrainingSettings:
     validation_size: float = 0.1  # share of train; 0 trains on all of it, and picks no epoch
     patience: int = 0  # epochs without a better validation accuracy before stopping; 0 never stops
     precision: str = "auto"  # of the LSTM: bfloat16 where the processor multiplies it faster
-    adversarial: float = 0.0  # length of the step against each word's embedding; 0 takes none
     sentences: int = 0  # drawn from the reviews and trained on beside them
 
     def __post_init__(self) -> None:
@@ -107,7 +106,6 @@ class TrainingSettings:
         _check_range("training.ordinal_slope", self.ordinal_slope, above=0, below=100)
         _check_range("training.validation_size", self.validation_size, low=0, below=1)
         _check_range("training.patience", self.patience, low=0)
-        _check_range("training.adversarial", self.adversarial, low=0)
         _check_range("training.sentences", self.sentences, low=0)
         _check_choice("training.schedule", self.schedule, SCHEDULES)
         _check_choice("training.precision", self.precision, PRECISIONS)
@@ -120,12 +118,10 @@ class TrainingSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainingSettings:
-    """What the embedding and the LSTM learn from texts without labels, before the training.
+    """What the embedding and the LSTM learn from texts alone, before the training."""
 
-    Texts are those of the training split and the unlabelled ones.
-    """
-
-    objective: str = "none"  # language_model: the next word; region: the words around the next ones
+    objective: str = "none"  # language_model: the next word; region: the next few, in any order
+    unlabelled: bool = True  # read the unlabelled texts, too, not the training reviews alone
     epochs: int = 1
     batch_size: int = 256  # segments
     learning_rate: float = 2e-3
@@ -148,8 +144,10 @@ class DistillationSettings:
     teachers: list[str] = field(default_factory=list)  # as in `load_teachers`
     teacher_share: float = 0.5  # of the target of a labelled review; its label has the rest
     unlabelled: bool = True  # learn what the teachers say of unlabelled texts
+    teacher_epochs: int = 2  # of an encoder that is fine-tuned for this training
 
     def __post_init__(self) -> None:
+        _check_range("distillation.teacher_epochs", self.teacher_epochs, low=1)
         _check_range("distillation.teacher_share", self.teacher_share, low=0, high=1)
 
 

