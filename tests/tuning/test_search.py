@@ -34,6 +34,8 @@ low = 1
 high = 2
 [training.label_smoothing]
 choices = [0.0, 0.1]
+[pretraining.objective]
+choices = ["none", "region"]
 [model.hidden_size]
 choices = [4, 8]
 """
@@ -42,8 +44,10 @@ TINY = [
     "model.hidden_size=8",
     "model.ngram_buckets=4096",
     "model.pretrained_embeddings=false",
+    "pretraining.objective=none",
     "training.epochs=1",
     "training.learning_rate=1e-2",
+    "training.sentences=20",
 ]
 
 
@@ -182,7 +186,7 @@ def _wait_until_running(output: Path, *, number: int) -> None:
     storage = optuna.storages.RDBStorage(f"sqlite:///{output / STUDY}")
     study = optuna.load_study(study_name=None, storage=storage)
     while not any(
-        trial.number == number and len(trial.params) == 5
+        trial.number == number and len(trial.params) == 6
         for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,))
     ):
         time.sleep(0.02)
