@@ -65,7 +65,7 @@ def csv_file(sentences: DatasetDict, tmp_path_factory: pytest.TempPathFactory) -
 def test_help_lists_every_command():
     done = run("--help")
     assert done.returncode == 0
-    for command in ("data", "explore", "train", "evaluate", "predict", "recipes"):
+    for command in ("data", "explore", "train", "tune", "evaluate", "predict", "recipes"):
         assert command in done.stdout
 
 

@@ -30,6 +30,9 @@ LIGHT = [
     "sentiment_lstm.report",
     "sentiment_lstm.runs",
     "sentiment_lstm.text",
+    "sentiment_lstm.tuning.pictures",
+    "sentiment_lstm.tuning.space",
+    "sentiment_lstm.tuning.study",
 ]
 
 

@@ -18,6 +18,8 @@ from sentiment_lstm.recipes import (
     recipe_from_dict,
     recipe_names,
     recipe_text,
+    recipe_toml,
+    to_toml,
 )
 
 
@@ -31,6 +33,33 @@ def test_every_recipe_is_read_and_survives_its_own_dictionary(name: str):
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_says_only_what_it_changes_or_explains(name: str):
     assert tomllib.loads(recipe_text(name)).keys() <= {"summary", *SECTIONS}
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_is_written_and_read_back(tmp_path, name: str):
+    path = tmp_path / f"{name}.toml"
+    path.write_text(recipe_toml(load_recipe(name)), encoding="utf-8")
+    assert load_recipe(path) == load_recipe(name)
+
+
+def test_odd_values_survive_their_way_through_a_file(tmp_path):
+    recipe = dataclasses.replace(
+        override(
+            load_recipe("default"),
+            ["training.learning_rate=0.00012345678901234567", "training.weight_decay=1e-12"],
+        ),
+        summary='A "quoted" \\ line,\nanother\x7f, and \u201ccurly\u201d.',
+    )
+    recipe = override(recipe, ["distillation.teachers=['a, \"b\"', 'self']"])
+    path = tmp_path / "default.toml"
+    path.write_text(recipe_toml(recipe), encoding="utf-8")
+    assert load_recipe(path) == recipe
+
+
+def test_a_value_that_no_setting_has_is_not_written():
+    assert to_toml([True, 1, 1.0, "a"]) == '[true, 1, 1.0, "a"]'
+    with pytest.raises(TypeError, match="type dict"):
+        to_toml({})
 
 
 def test_classic_is_the_notebook():

@@ -73,13 +73,20 @@ def tune(
         int | None, typer.Option(help="Search with this many reviews only, drawn by the seed.")
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, help="Of the split, the weights, the order and the search.")
+        int, typer.Option(min=0, help="Of the limit, the weights, the order and the search.")
     ] = 0,
     restart: Annotated[
         bool, typer.Option("--restart", help="Throw away the study that stands in the folder.")
     ] = False,
     tokenizer: Annotated[
         str | None, typer.Option(help="Hub name or folder; the embedded one by default.")
+    ] = None,
+    unlabelled: Annotated[
+        str | None,
+        typer.Option(
+            help="Texts to pre-train on, where the recipe does so: any kind of source, or a .txt "
+            "file of a text a line. By default the source's own unsupervised split."
+        ),
     ] = None,
     text_column: Annotated[str, typer.Option(help="The column that holds the text.")] = "text",
     label_column: Annotated[str, typer.Option(help="The column that holds the label.")] = "label",
@@ -94,7 +101,7 @@ def tune(
         from sentiment_lstm.tuning.study import check_optuna, rank
 
         check_optuna()
-        from sentiment_lstm.data import load_reviews
+        from sentiment_lstm.data import load_reviews, load_unlabelled
         from sentiment_lstm.recipes import load_recipe, override, to_toml
         from sentiment_lstm.tuning.search import METRICS
         from sentiment_lstm.tuning.search import tune as search
@@ -109,6 +116,7 @@ def tune(
         )
         if limit is not None and limit < len(reviews["train"]):
             reviews["train"] = _draw(reviews["train"], limit, seed)
+        texts = None if unlabelled is None else load_unlabelled(unlabelled, text_column=text_column)
     console.print(
         f"[bold]{escape(base.name)}[/]: {escape(base.summary)}\n"
         f"[bold]{escape(source)}[/]: {len(reviews['train']):,} reviews to search with"
@@ -144,6 +152,7 @@ def tune(
             seed=seed,
             restart=restart,
             tokenizer_source=tokenizer,
+            unlabelled=texts,
             on_trial=show,
         )
     except KeyboardInterrupt:
@@ -163,10 +172,11 @@ def _draw(reviews: Dataset, limit: int, seed: int) -> Dataset:
         return reviews.train_test_split(train_size=limit, stratify_by_column="label", seed=seed)[
             "train"
         ]
-    except ValueError as error:  # too few for each class to stand on both sides
+    except ValueError as error:  # scikit-learn's, of a class that is too small
+        detail = str(error).rstrip(".")
         raise DataError(
-            f"--limit {limit} cannot be drawn from {len(reviews)} reviews ({error}). Choose "
-            "another number."
+            f"--limit {limit} cannot keep reviews of every class ({detail}). Raise the limit, or "
+            "leave it out."
         ) from error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import shutil
 import time
@@ -95,6 +96,7 @@ def tune(
     seed: int = 0,
     restart: bool = False,
     tokenizer_source: str | Path | None = None,
+    unlabelled: datasets.Dataset | None = None,
     on_trial: Callable[[TrialRecord], None] | None = None,
 ) -> TuningResult:
     """Search the settings with which a recipe does best on the validation reviews.
@@ -103,8 +105,8 @@ def tune(
     it after a kill, and makes the same trials that it would have made without one.
 
     Args:
-        reviews: split `train`, and `validation` if there is one, as for `train`; others are not
-            read.
+        reviews: splits `train` and, if there are such, `validation` and `unsupervised`, as for
+            `train`; the others are not read.
         recipe: what the trials start from.
         output: the folder of the study, best.toml, trials.csv, the pictures and, for TensorBoard,
             trials/.
@@ -115,9 +117,10 @@ def tune(
             `none`.
         time_limit_min: minutes after which no trial but the first of this part is begun.
         source: what the reviews were loaded from, for the records.
-        seed: of the validation split and of every training, as for `train`, and of the search.
+        seed: of every training, as for `train`, and of the search.
         restart: throw away the study that stands in the output folder.
         tokenizer_source: as in `load_tokenizer`.
+        unlabelled: texts to pre-train on, as for `train`.
         on_trial: called with the record of each trial.
 
     Raises:
@@ -138,13 +141,13 @@ def tune(
             label_names=train.features["label"].names,
             train=train,
             validation=validation,
-            unlabelled=texts_to_learn_from(reviews, None, recipe),
             tokenizer_source=tokenizer_source,
             seed=seed,
             metric=metric,
             output=Path(output),
         )
         bench.space = load_space(space, recipe, try_recipe=bench.check)
+        bench.unlabelled = _unlabelled(reviews, unlabelled, recipe, bench.space)
         run = runs.describe(
             recipe,
             seed=seed,
@@ -187,7 +190,6 @@ class _Bench:
         label_names: list[str],
         train: datasets.Dataset,
         validation: datasets.Dataset,
-        unlabelled: datasets.Dataset | None,
         tokenizer_source: str | Path | None,
         seed: int,
         metric: str,
@@ -198,7 +200,7 @@ class _Bench:
         self.label_names = label_names
         self.train = train
         self.validation = validation
-        self.unlabelled = unlabelled
+        self.unlabelled: datasets.Dataset | None = None
         self.tokenizer_source = tokenizer_source
         self.seed = seed
         self.metric = metric
@@ -243,7 +245,9 @@ class _Bench:
         model = build_model(recipe, self.tokenizer(recipe.tokens), self.label_names)
         set_precision(model, recipe)
         if trial is not None and recipe.pretraining.objective != "none":
-            texts = [part for part in (self.train, self.unlabelled) if part is not None]
+            texts = [self.train]
+            if self.unlabelled is not None and recipe.pretraining.unlabelled:
+                texts.append(self.unlabelled)
             pretrain(
                 model,
                 [self.tokenized(part, recipe) for part in texts],
@@ -550,6 +554,22 @@ def _check_arguments(
             "a search asks no teachers. Leave them out by --set distillation.teachers=[], and put "
             "them back into best.toml."
         )
+
+
+def _unlabelled(
+    reviews: datasets.DatasetDict,
+    unlabelled: datasets.Dataset | None,
+    recipe: Recipe,
+    space: Space,
+) -> datasets.Dataset | None:
+    """The unlabelled texts, if any trial is to read them."""
+    names = [name for name in space if name in ("pretraining.objective", "pretraining.unlabelled")]
+    for values in itertools.product(*(space[name].ends() for name in names)):
+        asking = with_settings(recipe, dict(zip(names, values, strict=True)))
+        texts = texts_to_learn_from(reviews, unlabelled, asking)
+        if texts is not None:
+            return texts
+    return None
 
 
 def _pruner(name: str, bench: _Bench) -> BasePruner:
