@@ -28,7 +28,7 @@ from small_sources import (
     write_tsv,
 )
 
-from sentiment_lstm.data import fingerprint, load_reviews
+from sentiment_lstm.data import fingerprint, load_reviews, load_unlabelled
 from sentiment_lstm.errors import DataError
 
 
