@@ -314,7 +314,7 @@ class _Judge:
     """Measure after each epoch what `train` would report, were the training to end with it.
 
     The epoch that `train` keeps is the first of the best by the LSTM's own accuracy; the figures
-    are of that epoch's model, its n-grams and its temperature included.
+    are of that epoch's model, its n-grams and its calibration included.
     """
 
     def __init__(self) -> None:
@@ -339,8 +339,9 @@ class _Judge:
             if self.others is not None:
                 logits = logits + fit_blend(logits, self.others, labels) * self.others
             self.kept_epoch = self.epochs
-            self.accuracy = float((logits.argmax(axis=1) == labels).mean())
-            self.log_loss = calibrate(logits, labels).log_loss_after
+            calibration = calibrate(logits, labels)
+            self.accuracy = float((calibration.rescaled(logits).argmax(axis=1) == labels).mean())
+            self.log_loss = calibration.log_loss_after
         return {
             "accuracy": accuracy,
             "kept_accuracy": self.accuracy,
