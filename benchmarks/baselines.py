@@ -65,8 +65,8 @@ class Baseline(ABC):
         """Fit with the chosen value of the hyper-parameter."""
 
     @abstractmethod
-    def predict(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Give a class id, 0 or 1, for every text."""
+    def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Give the probability of either class for every text, (N, 2)."""
 
     @abstractmethod
     def save(self, folder: Path) -> None:
@@ -121,9 +121,10 @@ class _LinearNgrams(Baseline):
         self._weights = np.ravel(regression.coef_) * (1.0 if ratio is None else ratio)  # (F,)
         self._bias = float(np.ravel(regression.intercept_)[0])
 
-    def predict(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        scores = self._vectors.transform(texts) @ self._weights + self._bias
-        return (scores > 0).astype(np.int64)
+    def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        scores = self._vectors.transform(texts) @ self._weights + self._bias  # (N,)
+        positive = np.exp(-np.logaddexp(0, -scores))  # the logistic function, without overflow
+        return np.stack([1 - positive, positive], axis=1)
 
     def save(self, folder: Path) -> None:
         with (folder / "model.pickle").open("wb") as file:
@@ -234,7 +235,8 @@ class FastTextBigrams(Baseline):
         found = {}
         for value in self.candidates:
             self.fit(texts, labels, value=value, seed=seed)
-            found[value] = float((self.predict(held_out_texts) == held_out_labels).mean())
+            predicted = self.predict_proba(held_out_texts).argmax(axis=1)
+            found[value] = float((predicted == held_out_labels).mean())
         return found
 
     def fit(
@@ -255,11 +257,16 @@ class FastTextBigrams(Baseline):
                 input=str(path), lr=value, thread=self.threads, seed=seed, verbose=0, **_FASTTEXT
             )
 
-    def predict(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Give a class id, 0 or 1, for every text."""
+    def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Give the probability of either class for every text, (N, 2)."""
         # A list goes past the part of `predict` that NumPy 2 broke in 0.9.2.
-        names, _ = self._model.predict(list(_lines(texts)))
-        return np.array([int(name.removeprefix("__label__")) for (name,) in names])
+        names, shares = self._model.predict(list(_lines(texts)), k=2)
+        probabilities = np.zeros((len(names), 2))
+        for row, of_row in enumerate(zip(names, shares, strict=True)):
+            for name, share in zip(*of_row, strict=True):
+                probabilities[row, int(name.removeprefix("__label__"))] = share
+        # It rounds them up to 1.00001.
+        return probabilities / probabilities.sum(axis=1, keepdims=True)
 
     def save(self, folder: Path) -> None:
         """Write fastText's own file."""

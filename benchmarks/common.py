@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib import metadata
 from pathlib import Path
 from statistics import median
@@ -31,6 +32,7 @@ __all__ = [
     "RESULTS",
     "WORK",
     "Timing",
+    "commit",
     "compare",
     "counted",
     "differences",
@@ -124,8 +126,22 @@ def package_versions(*names: str) -> dict[str, str]:
     return versions
 
 
+def commit() -> str | None:
+    """Name the commit that is measured, and whether the code differs from it; None without git."""
+    code = ["src", "benchmarks", "pyproject.toml", "requirements", ":(exclude)benchmarks/results"]
+    try:
+        head = _git("rev-parse", "--short=12", "HEAD")
+        changed = _git("status", "--porcelain", "--", *code)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return f"{head} with changes" if changed else head
+
+
 def load_binary_reviews(source: str) -> datasets.DatasetDict:
-    """Load the splits `train` and `test` of a source, the default one from any folder.
+    """Load the splits of a source, the default one from any folder.
+
+    Returns:
+        `train` and `test`, and `unsupervised` where the source has it.
 
     Raises:
         DataError: the source cannot be read, lacks a split, or has more or fewer than two classes.
@@ -145,14 +161,16 @@ def load_binary_reviews(source: str) -> datasets.DatasetDict:
             f"{source}: has {found}; the benchmarks need the splits train and test, of two "
             "classes. Name another source by --source."
         )
-    return datasets.DatasetDict({name: reviews[name] for name in ("train", "test")})
+    kept = ("train", "test", "unsupervised")
+    return datasets.DatasetDict({name: reviews[name] for name in kept if name in reviews})
 
 
 def sample(reviews: datasets.Dataset, size: int | None, *, seed: int) -> datasets.Dataset:
     """Draw reviews at random, as many of each class as its share; None or too many takes all."""
     if size is None or size >= len(reviews):
         return reviews
-    return reviews.train_test_split(train_size=size, stratify_by_column="label", seed=seed)["train"]
+    stratum = None if -1 in reviews["label"] else "label"  # unlabelled reviews are of no class
+    return reviews.train_test_split(train_size=size, stratify_by_column=stratum, seed=seed)["train"]
 
 
 def text_table(head: list[str], rows: list[list[str]], *, title: str) -> Table:
@@ -170,9 +188,9 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def markdown_table(head: list[str], rows: list[list[str]]) -> str:
-    """Lay a table out in Markdown: the first column to the left, the others to the right."""
-    lines = [head, ["---"] + ["--:"] * (len(head) - 1), *rows]
+def markdown_table(head: list[str], rows: list[list[str]], *, left: Collection[int] = (0,)) -> str:
+    """Lay a table out in Markdown: the columns named to the left, the others to the right."""
+    lines = [head, ["---" if place in left else "--:" for place in range(len(head))], *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
@@ -233,6 +251,13 @@ def run_script(command: Callable[..., None]) -> None:
         message = f"[bold red]Error:[/] {escape(str(error))}"
         Console(stderr=True).print(message, highlight=False, soft_wrap=True)
         sys.exit(2)
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
 
 
 def _cpu_model() -> str:

@@ -1,18 +1,24 @@
-"""Draw what the benchmarks measured: accuracy over training time, and training speed.
+"""Draw what the benchmarks measured: accuracy over training time and prediction speed; throughput.
 
 `python benchmarks/pictures.py` reads benchmarks/results/*.json and writes docs/images/*.png.
 """
 
 from __future__ import annotations
 
+import itertools
+import textwrap
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
+import numpy as np
 import textalloc
 import typer
 from rich.console import Console
 
 from common import IMAGES, RESULTS, machine_line, read_json, run_script
+from records import places as places_of
+from records import read_records, where
 from sentiment_lstm.errors import DataError
 from sentiment_lstm.figures import (
     ACCENT,
@@ -32,9 +38,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_accuracy", "draw_training_speed", "pictures"]
+__all__ = [
+    "draw_accuracy",
+    "draw_prediction",
+    "draw_training_speed",
+    "pareto_frontier",
+    "pictures",
+]
 
 _RECIPE = "default"  # which the headline is about
+_ACCURACIES = (50, 60, 70, 75, 80, 85, 88, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99)
+_HIGHEST = 99.95  # per cent
+_HOLLOW = " Hollow: measured on another machine or with other versions."
 _TIMES = {
     0.1: "0.1 s",
     1: "1 s",
@@ -44,6 +59,20 @@ _TIMES = {
     3600: "1 h",
     36000: "10 h",
 }
+_RATES = {
+    float(step * 10**power): f"{step * 10**power:,}" for power in range(6) for step in (1, 2, 5)
+}
+
+
+class _Axis(NamedTuple):
+    """What accuracy is drawn over."""
+
+    label: str
+    ticks: dict[float, str]
+    more_is_better: bool
+    value: Callable[[Summary], float]
+    said: Callable[[Summary], str]
+    headline: Callable[[list[Summary]], str]
 
 
 def pictures(
@@ -56,10 +85,15 @@ def pictures(
     console = Console(highlight=False)
     folder, images = results or RESULTS, images or IMAGES
     drawn = 0
-    for name, draw in (("accuracy", draw_accuracy), ("training_speed", draw_training_speed)):
-        content = read_json(folder / f"{name}.json")
+    records, speeds = (folder / f"{name}.json" for name in ("accuracy", "training_speed"))
+    accuracies, loops = read_records(records), read_json(speeds)
+    for picture, draw, content in (
+        ("accuracy", draw_accuracy, accuracies),
+        ("accuracy-speed", draw_prediction, accuracies),
+        ("training-speed", draw_training_speed, loops),
+    ):
         if content is not None:
-            path = save_figure(draw(content), images / f"{name.replace('_', '-')}.png")
+            path = save_figure(draw(content), images / f"{picture}.png")
             console.print(f"Drawn: {path}")
             drawn += 1
     if not drawn:
@@ -69,42 +103,82 @@ def pictures(
         )
 
 
-def draw_accuracy(content: dict[str, Any]) -> Figure:
-    """Draw test accuracy over training time, a labelled point for each classifier.
+def draw_prediction(content: dict[str, Any]) -> Figure:
+    """Draw test accuracy over prediction speed; see :func:`draw_accuracy`."""
+    return draw_accuracy(content, over="prediction")
+
+
+def draw_accuracy(content: dict[str, Any], over: str = "training") -> Figure:
+    """Draw test accuracy over training time or prediction speed, a labelled point a classifier.
+
+    The line runs over the classifiers that no other one beats in both (the Pareto frontier), in
+    steps: between two of them, the cheaper one is what there is. Points of another machine are
+    hollow and left out of it: their times do not compare.
 
     Args:
-        content: of accuracy.json.
+        content: of accuracy.json, as :func:`records.read_records` gives it.
+        over: `training` or `prediction`.
     """
     from matplotlib.ticker import NullLocator
 
-    figure = new_figure(8, 4.8)
+    axis = _AXES[over]
+    figure = new_figure(9, 5.4)
     axes = figure.subplots()
-    style_axes(axes, xlabel="training time (logarithmic)", ylabel="test accuracy (%)")
+    style_axes(axes, xlabel=axis.label, ylabel="test accuracy (%)")
     summaries = summarize(content["runs"])
     for summary in summaries:
         colour = _colour(summary)
-        seconds, percent = summary.training_seconds, 100 * summary.accuracy
-        low, high = (100 * bound for bound in summary.interval)
-        axes.vlines(seconds, low, high, color=colour, linewidth=2, alpha=0.45)
+        place, percent = axis.value(summary), _percent(summary.accuracy)
+        low, high = map(_percent, summary.interval)
+        axes.vlines(place, low, high, color=colour, linewidth=2, alpha=0.45)
         if len(summary.seeds) > 1:
-            single = [100 * accuracy for accuracy in summary.accuracies]
-            axes.scatter([seconds] * len(single), single, s=9, color=colour, linewidths=0)
-        axes.scatter([seconds], [percent], s=64, color=colour, linewidths=0, zorder=3)
-    times = [summary.training_seconds for summary in summaries]
+            single = [_percent(accuracy) for accuracy in summary.accuracies]
+            axes.scatter([place] * len(single), single, s=9, color=colour, linewidths=0)
+        fill = PAPER if summary.mark else colour
+        axes.scatter(
+            [place], [percent], s=64, facecolor=fill, edgecolor=colour, linewidths=1.4, zorder=3
+        )
+    frontier = pareto_frontier(
+        [summary for summary in summaries if not summary.mark], axis.value, more=axis.more_is_better
+    )
+    steps = _steps([(axis.value(summary), _percent(summary.accuracy)) for summary in frontier])
+    axes.plot(*zip(*steps, strict=True), color=ACCENT, linewidth=1.6, zorder=1)
+    places = [axis.value(summary) for summary in summaries]
     axes.set_xscale("log")
-    axes.set_xlim(min(times) / 2.5, max(times) * 3)
-    axes.set_xticks(list(_TIMES), list(_TIMES.values()))
+    axes.set_xticks(list(axis.ticks), list(axis.ticks.values()))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlim(min(times) / 2.5, max(times) * 3)
-    axes.margins(y=0.18)
-    add_headline(figure, _accuracy_headline(summaries))
+    axes.set_xlim(min(places) / 4, max(places) * 4)
+    _scale_by_mistakes(axes, [bound for summary in summaries for bound in summary.interval])
+    add_headline(figure, axis.headline(summaries))
+    hollow = any(summary.mark for summary in summaries)
+    main = places_of(content["runs"])[0]
+    conditions = next(run for run in content["runs"] if where(run) == main)["conditions"]
     _caption(
         figure,
-        f"{content['reviews']['test']:,} test reviews, bars are 95 % intervals. "
-        f"{machine_line(content['machine'], content['threads'])}",
+        f"{content['reviews']['test']:,} test reviews, bars are 95 % intervals; under the line, "
+        f"something is better in both.{_HOLLOW if hollow else ''} "
+        f"{machine_line(conditions['machine'], conditions['threads'])}",
     )
-    _label_points(figure, axes, summaries)
+    _label_points(figure, axes, summaries, axis, steps)
     return figure
+
+
+def pareto_frontier(
+    summaries: list[Summary], value: Callable[[Summary], float], *, more: bool
+) -> list[Summary]:
+    """Give the classifiers that no other one beats in accuracy and cost, the cheapest first.
+
+    Args:
+        summaries: of which to choose.
+        value: what each costs, or gives.
+        more: whether more of that is better.
+    """
+    best: list[Summary] = []
+    cost = (lambda summary: -value(summary)) if more else value
+    for summary in sorted(summaries, key=lambda one: (cost(one), -one.accuracy)):
+        if not best or summary.accuracy > best[-1].accuracy:
+            best.append(summary)
+    return best
 
 
 def draw_training_speed(content: dict[str, Any]) -> Figure:
@@ -157,13 +231,13 @@ def draw_training_speed(content: dict[str, Any]) -> Figure:
     return figure
 
 
-def _accuracy_headline(summaries: list[Summary]) -> str:
+def _training_headline(summaries: list[Summary]) -> str:
     """Say what the recipes reach, or who is best where none of them was measured."""
-    by_row = {summary.row: summary for summary in summaries}
+    here = [summary for summary in summaries if not summary.mark]
+    by_row = {summary.row: summary for summary in here}
     ours = by_row.get(_RECIPE)
     if ours is None:
-        best = summaries[0]
-        return f"{best.title} reaches {100 * best.accuracy:.1f} %"
+        return f"{here[0].title} reaches {100 * here[0].accuracy:.1f} %"
     headline = (
         f"The recipe {_RECIPE} reaches {100 * ours.accuracy:.1f} % after "
         f"{duration(ours.training_seconds)} of training"
@@ -172,47 +246,121 @@ def _accuracy_headline(summaries: list[Summary]) -> str:
     return headline + (f"; classic, {100 * classic.accuracy:.1f} %" if classic else "")
 
 
+def _prediction_headline(summaries: list[Summary]) -> str:
+    """Say who is most accurate, and how fast."""
+    best = next(summary for summary in summaries if not summary.mark)
+    return (
+        f"{best.title} is right about {100 * best.accuracy:.1f} % of the reviews, "
+        f"{best.reviews_per_second:,.0f} of them a second"
+    )
+
+
 def _speed_headline(loops: dict[str, dict[str, Any]]) -> str:
     fastest = max(loop["reviews_per_second"] for name, loop in loops.items() if name != "library")
     times = loops["library"]["reviews_per_second"] / fastest
     return f"The library trains {times:.1f} times as fast as the faster of two plain PyTorch loops"
 
 
-def _label_points(figure: Figure, axes: Axes, summaries: list[Summary]) -> None:
-    """Name every point beside it, no name on another or on a point."""
-    seconds = [summary.training_seconds for summary in summaries]
-    percent = [100 * summary.accuracy for summary in summaries]
+def _scale_by_mistakes(axes: Axes, bounds: list[float]) -> None:
+    """Draw accuracy by the logarithm of the mistakes left, in which 90 to 95 % is halving them."""
+    from matplotlib.ticker import NullLocator
+
+    def forward(percent: Any) -> Any:  # noqa: ANN401 - an array of matplotlib's, or a number
+        return -np.log10(np.maximum(100 - np.asarray(percent, dtype=float), 1e-9))
+
+    def inverse(place: Any) -> Any:  # noqa: ANN401
+        return 100 - 10 ** -np.asarray(place, dtype=float)
+
+    low, high = (float(forward(_percent(bound))) for bound in (min(bounds), max(bounds)))
+    margin = 0.18 * (high - low)
+    bottom, top = float(inverse(low - margin)), float(inverse(high + margin))
+    axes.set_yscale("function", functions=(forward, inverse))
+    ticks = [percent for percent in _ACCURACIES if bottom <= percent <= top]
+    axes.set_yticks(ticks, [f"{percent:g}" for percent in ticks])
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(bottom, top)
+
+
+def _percent(share: float) -> float:
+    """Where an accuracy is drawn; one without a mistake would lie at infinity."""
+    return min(100 * share, _HIGHEST)
+
+
+def _steps(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Join points by lines that run across first, then up."""
+    corners = [(right[0], left[1]) for left, right in itertools.pairwise(points)]
+    return [points[0], *itertools.chain(*zip(corners, points[1:], strict=True))]
+
+
+def _label_points(
+    figure: Figure,
+    axes: Axes,
+    summaries: list[Summary],
+    axis: _Axis,
+    line: list[tuple[float, float]],
+) -> None:
+    """Name every point beside it, no name on another, on a point or on the line."""
+    places = [axis.value(summary) for summary in summaries]
+    percent = [_percent(summary.accuracy) for summary in summaries]
     # Once the layout is settled: what is placed in pixels must not move any more.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     textalloc.allocate(
         axes,
-        seconds,
+        places,
         percent,
-        [_label(summary) for summary in summaries],
-        x_scatter=seconds,
+        [_label(summary, axis) for summary in summaries],
+        x_scatter=places,
         y_scatter=percent,
-        textsize=9,
+        x_lines=[[place for place, _ in line]] if len(line) > 1 else None,
+        y_lines=[[share for _, share in line]] if len(line) > 1 else None,
+        textsize=8.5,
         textcolor=INK,
         linecolor=LINE,
         linewidth=0.6,
-        max_distance=0.4,
+        max_distance=0.6,
+        nbr_candidates=800,
         min_distance=0.03,
-        avoid_label_lines_overlap=True,
+        # True makes it lay labels over points and the line where many stand close together.
+        avoid_label_lines_overlap=False,
         avoid_crossing_label_lines=True,
     )
 
 
-def _label(summary: Summary) -> str:
-    return f"{summary.title}\n{100 * summary.accuracy:.1f} %, {duration(summary.training_seconds)}"
+def _label(summary: Summary, axis: _Axis) -> str:
+    return (
+        f"{summary.title}{summary.mark and ' '}{summary.mark}\n"
+        f"{100 * summary.accuracy:.1f} %, {axis.said(summary)}"
+    )
 
 
 def _caption(figure: Figure, text: str) -> None:
-    figure.supxlabel(text, x=0.02, ha="left", fontsize=7.5, color=NEUTRAL)
+    lines = textwrap.wrap(text, width=int(figure.get_size_inches()[0] * 15))
+    figure.supxlabel("\n".join(lines), x=0.02, ha="left", fontsize=7.5, color=NEUTRAL)
 
 
 def _colour(summary: Summary) -> str:
-    return POSITIVE if summary.row == _RECIPE else NEUTRAL
+    return POSITIVE if summary.is_recipe else NEUTRAL
+
+
+_AXES = {
+    "training": _Axis(
+        label="training time (logarithmic)",
+        ticks=_TIMES,
+        more_is_better=False,
+        value=lambda summary: summary.training_seconds,
+        said=lambda summary: duration(summary.training_seconds),
+        headline=_training_headline,
+    ),
+    "prediction": _Axis(
+        label="reviews classified a second (logarithmic)",
+        ticks=_RATES,
+        more_is_better=True,
+        value=lambda summary: summary.reviews_per_second,
+        said=lambda summary: f"{summary.reviews_per_second:,.0f} a second",
+        headline=_prediction_headline,
+    ),
+}
 
 
 if __name__ == "__main__":
