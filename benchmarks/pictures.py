@@ -49,6 +49,7 @@ __all__ = [
 _RECIPE = "default"  # which the headline is about
 _ACCURACIES = (50, 60, 70, 75, 80, 85, 88, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99)
 _OURS = ("library", "bfloat16")  # training loops
+_HIGHEST = 99.95  # per cent
 _HOLLOW = " Hollow: measured on another machine or with other versions."
 _TIMES = {
     0.1: "0.1 s",
@@ -128,11 +129,11 @@ def draw_accuracy(content: dict[str, Any], over: str = "training") -> Figure:
     summaries = summarize(content["runs"])
     for summary in summaries:
         colour = _colour(summary)
-        place, percent = axis.value(summary), 100 * summary.accuracy
-        low, high = (100 * bound for bound in summary.interval)
+        place, percent = axis.value(summary), _percent(summary.accuracy)
+        low, high = map(_percent, summary.interval)
         axes.vlines(place, low, high, color=colour, linewidth=2, alpha=0.45)
         if len(summary.seeds) > 1:
-            single = [100 * accuracy for accuracy in summary.accuracies]
+            single = [_percent(accuracy) for accuracy in summary.accuracies]
             axes.scatter([place] * len(single), single, s=9, color=colour, linewidths=0)
         fill = PAPER if summary.mark else colour
         axes.scatter(
@@ -141,7 +142,7 @@ def draw_accuracy(content: dict[str, Any], over: str = "training") -> Figure:
     frontier = pareto_frontier(
         [summary for summary in summaries if not summary.mark], axis.value, more=axis.more_is_better
     )
-    steps = _steps([(axis.value(summary), 100 * summary.accuracy) for summary in frontier])
+    steps = _steps([(axis.value(summary), _percent(summary.accuracy)) for summary in frontier])
     axes.plot(*zip(*steps, strict=True), color=ACCENT, linewidth=1.6, zorder=1)
     places = [axis.value(summary) for summary in summaries]
     axes.set_xscale("log")
@@ -266,15 +267,13 @@ def _scale_by_mistakes(axes: Axes, bounds: list[float]) -> None:
     """Draw accuracy by the logarithm of the mistakes left, in which 90 to 95 % is halving them."""
     from matplotlib.ticker import NullLocator
 
-    least = 0.05  # per cent of mistakes, below which the scale goes no further
-
     def forward(percent: Any) -> Any:  # noqa: ANN401 - an array of matplotlib's, or a number
-        return -np.log10(np.maximum(100 - np.asarray(percent, dtype=float), least))
+        return -np.log10(np.maximum(100 - np.asarray(percent, dtype=float), 1e-9))
 
     def inverse(place: Any) -> Any:  # noqa: ANN401
         return 100 - 10 ** -np.asarray(place, dtype=float)
 
-    low, high = (float(forward(100 * bound)) for bound in (min(bounds), max(bounds)))
+    low, high = (float(forward(_percent(bound))) for bound in (min(bounds), max(bounds)))
     margin = 0.18 * (high - low)
     bottom, top = float(inverse(low - margin)), float(inverse(high + margin))
     axes.set_yscale("function", functions=(forward, inverse))
@@ -282,6 +281,11 @@ def _scale_by_mistakes(axes: Axes, bounds: list[float]) -> None:
     axes.set_yticks(ticks, [f"{percent:g}" for percent in ticks])
     axes.yaxis.set_minor_locator(NullLocator())
     axes.set_ylim(bottom, top)
+
+
+def _percent(share: float) -> float:
+    """Where an accuracy is drawn; one without a mistake would lie at infinity."""
+    return min(100 * share, _HIGHEST)
 
 
 def _steps(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -299,7 +303,7 @@ def _label_points(
 ) -> None:
     """Name every point beside it, no name on another, on a point or on the line."""
     places = [axis.value(summary) for summary in summaries]
-    percent = [100 * summary.accuracy for summary in summaries]
+    percent = [_percent(summary.accuracy) for summary in summaries]
     # Once the layout is settled: what is placed in pixels must not move any more.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")

@@ -16,6 +16,7 @@ import datasets
 import numpy as np
 import pytest
 import torch
+from matplotlib.collections import PathCollection
 from rich.console import Console
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -883,9 +884,13 @@ def test_the_drawn_frontier_is_that_of_one_machine_in_steps(crowded: dict[str, A
 def test_a_perfect_classifier_and_a_lone_one_can_be_drawn(measured: Path):
     content = read(measured)
     content["runs"] = [{**content["runs"][0], "accuracy": 1.0}]
-    figure = pictures.draw_accuracy(content)
-    low, high = figure.axes[0].get_ylim()
-    assert low < 100 <= high
+    axes = pictures.draw_accuracy(content).axes[0]
+    points = [one for one in axes.collections if isinstance(one, PathCollection)]
+    (place,) = points[-1].get_offsets()
+    box = axes.get_window_extent()
+    x, y = axes.transData.transform(place)
+    assert box.x0 < x < box.x1
+    assert box.y0 < y < box.y1 - 5  # in pixels: not on the edge
 
 
 def test_the_headlines_say_what_was_measured(measured: Path):
