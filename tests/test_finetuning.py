@@ -338,14 +338,13 @@ def test_the_command_fine_tunes_the_encoder_and_says_how_it_is_used(tmp_path: Pa
     assert "on 36 reviews" in lines[3]
     assert str(output) in lines[3]
     assert lines[4] == f"Let it teach: sentiment-lstm train {file} --teacher {output}"
-    assert load_teacher(str(output), label_names=["0", "1"])
+    assert load_teacher(str(output), label_names=["negative", "positive"])
 
 
 @pytest.mark.parametrize(
     ("options", "named"),
     [
         (["--encoder", "./no/such/encoder"], "no encoder could be loaded"),
-        (["--batch-size", "0"], "The batch size is 0"),
         (["--limit", "1"], "--limit is 1, too few"),
     ],
 )
