@@ -55,8 +55,7 @@ def finetune_teacher(
     with console.status("Loading the libraries and the reviews"):
         from tqdm.auto import tqdm
 
-        from sentiment_lstm.data import load_reviews
-        from sentiment_lstm.errors import DataError
+        from sentiment_lstm.data import draw_reviews, load_reviews
         from sentiment_lstm.finetuning import FinetuningSettings
         from sentiment_lstm.finetuning import finetune_teacher as finetune
 
@@ -74,16 +73,7 @@ def finetune_teacher(
             test_size=test_size,
             seed=split_seed,
         )
-        if limit is not None and limit < len(reviews["train"]):
-            try:
-                reviews["train"] = reviews["train"].train_test_split(
-                    train_size=limit, stratify_by_column="label", seed=seed
-                )["train"]
-            except ValueError as error:
-                raise DataError(
-                    f"--limit is {limit}, too few of the {len(reviews['train']):,} training "
-                    "reviews to hold some of every class, or to leave some. Choose another number."
-                ) from error
+        reviews["train"] = draw_reviews(reviews["train"], limit, seed=seed)
     sizes = ", ".join(f"{len(split):,} {name}" for name, split in reviews.items())
     console.print(f"[bold]{source}[/]: {sizes} reviews; the encoder is [bold]{encoder}[/]")
 

@@ -80,8 +80,7 @@ def train(
     with console.status("Loading the libraries and the reviews"):
         from tqdm.auto import tqdm
 
-        from sentiment_lstm.data import load_reviews, load_unlabelled
-        from sentiment_lstm.errors import DataError
+        from sentiment_lstm.data import draw_reviews, load_reviews, load_unlabelled
         from sentiment_lstm.recipes import load_recipe, override
         from sentiment_lstm.training import train as train_model
 
@@ -100,17 +99,7 @@ def train(
             test_size=test_size,
             seed=split_seed,
         )
-        if limit is not None and limit < len(reviews["train"]):
-            try:
-                reviews["train"] = reviews["train"].train_test_split(
-                    train_size=limit, stratify_by_column="label", seed=seed
-                )["train"]
-            except ValueError as error:  # scikit-learn's, of a class that is too small
-                detail = str(error).rstrip(".")
-                raise DataError(
-                    f"--limit {limit} cannot keep reviews of every class ({detail}). Raise the "
-                    "limit, or leave it out."
-                ) from error
+        reviews["train"] = draw_reviews(reviews["train"], limit, seed=seed)
         texts = None if unlabelled is None else load_unlabelled(unlabelled, text_column=text_column)
     sizes = ", ".join(f"{len(split):,} {name}" for name, split in reviews.items())
     console.print(f"[bold]{chosen.name}[/]: {chosen.summary}\n[bold]{source}[/]: {sizes} reviews")

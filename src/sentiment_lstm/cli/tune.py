@@ -10,11 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sentiment_lstm.errors import DataError
-
 if TYPE_CHECKING:
-    from datasets import Dataset
-
     from sentiment_lstm.tuning.search import TuningResult
     from sentiment_lstm.tuning.study import TrialRecord
 
@@ -101,7 +97,7 @@ def tune(
         from sentiment_lstm.tuning.study import check_optuna, rank
 
         check_optuna()
-        from sentiment_lstm.data import load_reviews, load_unlabelled
+        from sentiment_lstm.data import draw_reviews, load_reviews, load_unlabelled
         from sentiment_lstm.recipes import load_recipe, override, to_toml
         from sentiment_lstm.tuning.search import METRICS
         from sentiment_lstm.tuning.search import tune as search
@@ -114,8 +110,7 @@ def tune(
             test_size=test_size,
             seed=split_seed,
         )
-        if limit is not None and limit < len(reviews["train"]):
-            reviews["train"] = _draw(reviews["train"], limit, seed)
+        reviews["train"] = draw_reviews(reviews["train"], limit, seed=seed)
         texts = None if unlabelled is None else load_unlabelled(unlabelled, text_column=text_column)
     console.print(
         f"[bold]{escape(base.name)}[/]: {escape(base.summary)}\n"
@@ -165,19 +160,6 @@ def tune(
         if to_toml(value) != to_toml(base.to_dict()[name.partition(".")[0]][name.partition(".")[2]])
     }
     _tell(console, result, ranked, differing)
-
-
-def _draw(reviews: Dataset, limit: int, seed: int) -> Dataset:
-    try:
-        return reviews.train_test_split(train_size=limit, stratify_by_column="label", seed=seed)[
-            "train"
-        ]
-    except ValueError as error:  # scikit-learn's, of a class that is too small
-        detail = str(error).rstrip(".")
-        raise DataError(
-            f"--limit {limit} cannot keep reviews of every class ({detail}). Raise the limit, or "
-            "leave it out."
-        ) from error
 
 
 def _tell(

@@ -16,12 +16,18 @@
 from sentiment_lstm.data.checks import DataReport, SplitReport, check_reviews
 from sentiment_lstm.data.pictures import plot_report
 from sentiment_lstm.data.sources import load_reviews, load_unlabelled
-from sentiment_lstm.data.splits import fingerprint, near_duplicate_groups, split_reviews
+from sentiment_lstm.data.splits import (
+    draw_reviews,
+    fingerprint,
+    near_duplicate_groups,
+    split_reviews,
+)
 
 __all__ = [
     "DataReport",
     "SplitReport",
     "check_reviews",
+    "draw_reviews",
     "fingerprint",
     "load_reviews",
     "load_unlabelled",

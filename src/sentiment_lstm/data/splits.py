@@ -16,7 +16,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from sentiment_lstm.errors import DataError
 from sentiment_lstm.text import MARKUP_PATTERN
 
-__all__ = ["fingerprint", "near_duplicate_groups", "split_reviews"]
+__all__ = ["draw_reviews", "fingerprint", "near_duplicate_groups", "split_reviews"]
 
 _SHINGLE_WORDS = 5
 # Nine words in a row. Fewer are idioms: "is one of the year's best films" opens many a review.
@@ -65,6 +65,30 @@ def split_reviews(dataset: Dataset, *, test_size: float, seed: int) -> tuple[Dat
                 "ones."
             )
     return dataset.select(np.flatnonzero(~is_test)), dataset.select(np.flatnonzero(is_test))
+
+
+def draw_reviews(dataset: Dataset, limit: int | None, *, seed: int) -> Dataset:
+    """Draw reviews at random, as many of each class as its share; None or too many takes all.
+
+    Args:
+        dataset: columns `text` and `label` (`ClassLabel`).
+        limit: how many.
+        seed: which ones.
+
+    Raises:
+        DataError: so few cannot hold some of every class.
+    """
+    if limit is None or limit >= len(dataset):
+        return dataset
+    try:
+        drawn = dataset.train_test_split(train_size=limit, stratify_by_column="label", seed=seed)
+    except ValueError as error:  # scikit-learn's, of a class that is too small
+        detail = str(error).rstrip(".")
+        raise DataError(
+            f"A limit of {limit} cannot keep reviews of every class ({detail}). Raise --limit, or "
+            "leave it out."
+        ) from error
+    return drawn["train"]
 
 
 def near_duplicate_groups(texts: Sequence[str], *, threshold: float = 0.5) -> NDArray[np.int64]:
