@@ -345,7 +345,7 @@ def test_the_command_fine_tunes_the_encoder_and_says_how_it_is_used(tmp_path: Pa
     ("options", "named"),
     [
         (["--encoder", "./no/such/encoder"], "no encoder could be loaded"),
-        (["--limit", "1"], "A limit of 1 cannot keep"),
+        (["--limit", "1"], "--limit 1 cannot keep"),
     ],
 )
 def test_a_mistake_on_the_command_line_ends_in_one_sentence(

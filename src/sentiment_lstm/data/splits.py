@@ -85,7 +85,7 @@ def draw_reviews(dataset: Dataset, limit: int | None, *, seed: int) -> Dataset:
     except ValueError as error:  # scikit-learn's, of a class that is too small
         detail = str(error).rstrip(".")
         raise DataError(
-            f"A limit of {limit} cannot keep reviews of every class ({detail}). Raise --limit, or "
+            f"--limit {limit} cannot keep reviews of every class ({detail}). Raise the limit, or "
             "leave it out."
         ) from error
     return drawn["train"]
