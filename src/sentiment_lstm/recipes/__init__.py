@@ -89,7 +89,7 @@ class TrainingSettings:
     max_gradient_norm: float = 0.0  # 0 clips nothing
     label_smoothing: float = 0.0
     ordinal: bool = False  # the classes have an order, such as stars: a near miss is less wrong
-    ordinal_slope: float = 2.0  # how fast a class's share of the target falls with its distance
+    ordinal_slope: float = 1.5  # how fast a class's share of the target falls with its distance
     validation_size: float = 0.1  # share of train; 0 trains on all of it, and picks no epoch
     patience: int = 0  # epochs without a better validation accuracy before stopping; 0 never stops
     precision: str = "auto"  # of the LSTM: bfloat16 where the processor multiplies it faster
