@@ -121,10 +121,8 @@ def draw_slices(
             _ring(axes, _place(entry, ranked[0], name), ranked[0], scale)
         _label_values(axes, entry)
     if ranked:
-        figures.add_headline(
-            figure,
-            f"Every trial by its settings; ringed: the best, {ranked[0].number}; hollow: pruned",
-        )
+        best = f"the best, trial {ranked[0].number}"
+        figures.add_headline(figure, f"Every trial by its settings; ringed: {best}; hollow: pruned")
     return figure
 
 
@@ -164,12 +162,18 @@ def _label_values(axes: Axes, entry: Range | Choices) -> None:
         axes.set_xlim(-0.5, len(labels) - 0.5)
     elif entry.log:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_locator(LogLocator(subs=_subdivisions(entry)))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.tick_params(which="minor", length=0)
     else:
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=isinstance(entry.low, int)))
+
+
+def _subdivisions(entry: Range) -> tuple[int, ...]:
+    """As many labels between two powers of ten as fit side by side."""
+    ratio = entry.high / entry.low
+    return (1, 2, 5) if ratio < 30 else (1, 3) if ratio < 1000 else (1,)
 
 
 def _figure_text(record: TrialRecord, metric: str) -> str:
