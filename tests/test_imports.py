@@ -29,6 +29,8 @@ LIGHT = [
     "sentiment_lstm.reliability",
     "sentiment_lstm.report",
     "sentiment_lstm.runs",
+    "sentiment_lstm.soft_labels",
+    "sentiment_lstm.teacher_labels",
     "sentiment_lstm.text",
     "sentiment_lstm.tuning.pictures",
     "sentiment_lstm.tuning.space",

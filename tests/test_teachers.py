@@ -207,6 +207,17 @@ def test_a_name_of_nothing_gets_the_ways_to_name_a_teacher(spec: str):
         load_teacher(spec, label_names=NAMES)
 
 
+def test_an_empty_name_is_refused():
+    with pytest.raises(ModelError, match="name is empty"):
+        load_teachers([""], label_names=NAMES)
+
+
+def test_the_current_folder_can_be_a_teacher(trained: Path, monkeypatch):
+    monkeypatch.chdir(trained)
+    here = load_teacher(".", label_names=NAMES)
+    assert here.identity == load_teacher(str(trained), label_names=NAMES).identity
+
+
 def test_a_file_is_refused(tmp_path: Path):
     (tmp_path / "model.bin").write_bytes(b"")
     with pytest.raises(ModelError, match="is a file"):

@@ -129,6 +129,8 @@ def finetune_teacher(
         model, tokenizer = _load_encoder(encoder, label_names, settings)
         frame = frame_of(model, tokenizer, max_length_tokens=settings.max_length_tokens)
         setattr(model.config, WINDOW_SETTING, frame.max_length_tokens)
+        # For other programs, which truncate there.
+        tokenizer.model_max_length = frame.max_length_tokens
         base: Any = model.base_model
         run = {
             "encoder": {"name": str(encoder), "identity": weights_identity(base)},

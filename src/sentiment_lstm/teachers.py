@@ -111,7 +111,11 @@ def load_teacher(
         return PipelineTeacher(
             pipeline, name=spec, origin=origin, label_names=label_names, train=train, seed=seed
         )
-    folder = artefact.existing_folder(spec)
+    if not spec.strip():
+        raise ModelError("A teacher's name is empty. Name a folder, a hub model or a pipeline.")
+    folder = Path(spec)
+    if folder.name:  # "." has none
+        folder = artefact.existing_folder(folder)
     if folder.is_dir() and _model_type(folder) == "sentiment-lstm":
         return _OwnTeacher(spec, label_names)
     if folder.is_file():
@@ -141,7 +145,7 @@ class _OwnTeacher:
 
     def __init__(self, spec: str, label_names: Sequence[str]) -> None:
         self.name = spec
-        self._classifier = load(spec)
+        self._classifier = load(Path(spec).absolute())
         self._order = label_order(self._classifier.labels, label_names, teacher=spec)
         self.identity = weights_identity(
             self._classifier.model,
