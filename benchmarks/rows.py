@@ -27,7 +27,7 @@ from sentiment_lstm import artefact
 from sentiment_lstm.data import fingerprint, split_reviews
 from sentiment_lstm.errors import RecipeError
 from sentiment_lstm.prediction import load
-from sentiment_lstm.recipes import Recipe, recipe_from_dict
+from sentiment_lstm.recipes import Recipe, override, recipe_from_dict
 from sentiment_lstm.training import EpochRecord, train, training_splits
 
 __all__ = ["BaselineRow", "FinetunedRow", "RecipeRow", "Row", "class_ids"]
@@ -87,13 +87,16 @@ class RecipeRow(Row):
     def has_settings(self, recorded: Mapping[str, Any]) -> bool:
         """Tell whether a record was measured with the settings of today.
 
-        A setting that recipes did not have then had the value that is its default now, and what a
-        recipe says of itself decides nothing.
+        A setting that recipes did not have then had the value that is its default now. What a
+        recipe says of itself decides nothing, nor does the slope of an order that it does not have.
         """
         try:
             then = recipe_from_dict({**recorded, "summary": self._recipe.summary})
         except RecipeError:
             return False
+        if not then.training.ordinal:
+            slope = f"training.ordinal_slope={self._recipe.training.ordinal_slope}"
+            then = override(then, [slope])
         return plain(then.to_dict()) == plain(self.settings)
 
     def fit(self, reviews: datasets.DatasetDict, *, seed: int) -> dict[str, Any]:
