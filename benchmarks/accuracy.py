@@ -13,9 +13,9 @@ stand in lines of their own, and are marked there.
 The test split chooses nothing. A recipe sees the training split and the unlabelled reviews alone; a
 baseline's one hyper-parameter is chosen on 10 % of the training split, after which it is fitted on
 all of it. Training time runs from raw texts to a fitted model: cleaning, tokens, vectors, a
-recipe's own validation and its saving included, nothing taken from a cache of tokens. Choosing a
-hyper-parameter is timed apart and not counted, in the baselines' favour. Prediction runs from raw
-texts to probabilities.
+recipe's own validation included, nothing taken from a cache of tokens. A recipe's training that
+stands finished is taken as it is, with the time that it took. Choosing a hyper-parameter is timed
+apart and not counted, in the baselines' favour. Prediction runs from raw texts to probabilities.
 
 Beside the test split, each row is asked for the short sentences of Rotten Tomatoes, of which it has
 read none, and for the behavioural cases (`sentiment-lstm behaviour`).
