@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
-from sklearn.base import BaseEstimator
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
 from sklearn.naive_bayes import MultinomialNB
@@ -223,23 +222,20 @@ def test_a_pipeline_may_hold_a_lambda():
     assert teacher(pipeline).predict_proba(["great"]).argmax() == 1
 
 
-class Unending(BaseEstimator):
-    """An object of one's own with fit and predict_proba, and with an open generator in it."""
+class Connected:
+    """A preprocessor whose content cannot be told."""
 
-    def __init__(self):
-        self.classes_ = np.array([0, 1])
-        self.stream = (part for part in ("an open generator",))
+    def __call__(self, text: str) -> str:
+        return text
 
-    def fit(self, texts, labels):
-        return self
-
-    def predict_proba(self, texts):
-        return np.full((len(texts), 2), 0.5)
+    def __getstate__(self):
+        raise RuntimeError("the connection stays here")
 
 
-def test_a_teacher_that_cannot_be_told_from_others_is_refused():
-    with pytest.raises(ModelError, match="no lasting content, such as a lock"):
-        teacher(Unending())
+def test_a_pipeline_that_cannot_be_told_from_others_is_refused():
+    pipeline = make_pipeline(CountVectorizer(preprocessor=Connected()), MultinomialNB())
+    with pytest.raises(ModelError, match=r"refuses to be pickled \(the connection stays here\)"):
+        teacher(pipeline.fit(TEXTS, LABELS))
 
 
 def test_a_fitted_pipeline_of_other_labels_is_refused():

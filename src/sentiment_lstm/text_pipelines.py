@@ -201,9 +201,8 @@ def _identity(pipeline: Any, facts: Sequence[str], name: str) -> str:  # noqa: A
         content = _EstimatorHasher(hash_name="sha1").hash(pipeline)
     except Exception as error:  # the hash walks through the object as pickle does, and fails alike
         raise ModelError(
-            f"{name}: cannot be told from other pipelines, because it holds something that has no "
-            f"lasting content, such as a lock or an open file ({_one_line(error)}). Keep that "
-            "outside the pipeline."
+            f"{name}: cannot be told from other pipelines, because something in it refuses to be "
+            f"pickled ({_one_line(error)}). Keep that outside the pipeline."
         ) from error
     return hashlib.sha256("\n".join([str(content), *facts]).encode()).hexdigest()[:16]
 
