@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from sentiment_lstm import artefact, runs
-from sentiment_lstm.data import fingerprint, split_reviews
+from sentiment_lstm.data import VALIDATION_SEED, fingerprint, split_reviews
 from sentiment_lstm.errors import DataError, ModelError
 from sentiment_lstm.hub import only_local_files
 from sentiment_lstm.quiet import quiet_libraries
@@ -52,9 +52,6 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 EMBEDDED = "embedded"
-# The same whatever the seed of the training: a student that is trained with seed 0 then holds out
-# the very reviews that its teacher has never seen.
-_SPLIT_SEED = 0
 _ATTENTION_DROPOUTS = (
     "attention_probs_dropout_prob",
     "attention_dropout",
@@ -199,7 +196,7 @@ def _splits(
     if not settings.validation_size:
         return train, None
     if validation is None:
-        return split_reviews(train, test_size=settings.validation_size, seed=_SPLIT_SEED)
+        return split_reviews(train, test_size=settings.validation_size, seed=VALIDATION_SEED)
     return train, validation
 
 

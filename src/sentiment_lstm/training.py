@@ -31,7 +31,7 @@ from sentiment_lstm import artefact, runs
 from sentiment_lstm.batches import RaggedIds
 from sentiment_lstm.calibration import Calibration, calibrate, fit_blend
 from sentiment_lstm.card import model_card
-from sentiment_lstm.data import split_reviews
+from sentiment_lstm.data import VALIDATION_SEED, split_reviews
 from sentiment_lstm.embeddings import pretrained_embeddings
 from sentiment_lstm.errors import DataError, RecipeError
 from sentiment_lstm.evaluation import Evaluation, evaluate
@@ -62,8 +62,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-
-_SPLIT_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -391,7 +389,7 @@ def training_splits(
     if not size:
         return train_split, None, dropped
     if validation is None:
-        train_split, validation = split_reviews(train_split, test_size=size, seed=_SPLIT_SEED)
+        train_split, validation = split_reviews(train_split, test_size=size, seed=VALIDATION_SEED)
     return train_split, validation, dropped
 
 

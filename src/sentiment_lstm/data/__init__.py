@@ -17,6 +17,7 @@ from sentiment_lstm.data.checks import DataReport, SplitReport, check_reviews
 from sentiment_lstm.data.pictures import plot_report
 from sentiment_lstm.data.sources import load_reviews, load_unlabelled
 from sentiment_lstm.data.splits import (
+    VALIDATION_SEED,
     draw_reviews,
     fingerprint,
     near_duplicate_groups,
@@ -24,6 +25,7 @@ from sentiment_lstm.data.splits import (
 )
 
 __all__ = [
+    "VALIDATION_SEED",
     "DataReport",
     "SplitReport",
     "check_reviews",

@@ -16,7 +16,17 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from sentiment_lstm.errors import DataError
 from sentiment_lstm.text import MARKUP_PATTERN
 
-__all__ = ["draw_reviews", "fingerprint", "near_duplicate_groups", "split_reviews"]
+__all__ = [
+    "VALIDATION_SEED",
+    "draw_reviews",
+    "fingerprint",
+    "near_duplicate_groups",
+    "split_reviews",
+]
+
+# Of the validation split that a training holds out, whatever its own seed: a student then holds out
+# the very reviews that its teacher has never seen.
+VALIDATION_SEED = 0
 
 _SHINGLE_WORDS = 5
 # Nine words in a row. Fewer are idioms: "is one of the year's best films" opens many a review.
