@@ -53,6 +53,7 @@ from common import (
 )
 from records import FIGURES, plain, read_records, same_machine, where
 from rows import BaselineRow, FinetunedRow, RecipeRow, Row, class_ids
+from sentiment_lstm.abstention import coverage_at_accuracy, risk_coverage_curve
 from sentiment_lstm.behaviour import check_behaviour, fingerprint, load_cases
 from sentiment_lstm.behaviour.cases import LABELS
 from sentiment_lstm.calibration import expected_calibration_error
@@ -201,14 +202,9 @@ def coverage(
     Returns:
         From 0 to 1; 0 where not even the surest reviews reach the accuracy.
     """
-    confidence = probabilities.max(axis=1)
-    order = np.argsort(-confidence, kind="stable")
-    right = (probabilities.argmax(axis=1) == labels)[order]
-    share_right = right.cumsum() / np.arange(1, len(right) + 1)
-    # A threshold takes all reviews of one confidence or none of them.
-    is_last = np.append(np.diff(confidence[order]) != 0, True)
-    reached = np.flatnonzero(is_last & (share_right >= accuracy))
-    return float((reached[-1] + 1) / len(right)) if len(reached) else 0.0
+    right = probabilities.argmax(axis=1) == labels
+    curve = risk_coverage_curve(probabilities.max(axis=1), right)
+    return coverage_at_accuracy(curve, accuracy).coverage or 0.0
 
 
 class Questions(NamedTuple):
