@@ -198,6 +198,12 @@ def test_a_tokenizer_of_another_model_is_refused(copied: Path):
     tokenizer = json.loads((copied / "tokenizer.json").read_text())
     tokenizer["model"]["vocab"]["onemore"] = 30522
     (copied / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(ModelError, match=r"tokenizer\.json is not the one that this model was"):
+        load(copied)
+    # A folder of an older version keeps no hash; the sizes must fit all the same.
+    config = json.loads((copied / "config.json").read_text())
+    del config["tokenizer_sha256"]
+    (copied / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match=r"30,523 word pieces, the model 30,522"):
         load(copied)
 

@@ -10,22 +10,25 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sentiment_lstm.behaviour import check_behaviour
+    from sentiment_lstm.classifier import Explanation, Prediction, TextClassifier, load
     from sentiment_lstm.data import load_reviews
     from sentiment_lstm.estimator import SentimentClassifier
     from sentiment_lstm.evaluation import evaluate
     from sentiment_lstm.model import SentimentConfig, SentimentModel
-    from sentiment_lstm.prediction import Classifier, Prediction, load
+    from sentiment_lstm.prediction import Classifier
     from sentiment_lstm.recipes import Recipe, load_recipe, recipe_names
     from sentiment_lstm.training import train
     from sentiment_lstm.tuning.search import tune
 
 __all__ = [
     "Classifier",
+    "Explanation",
     "Prediction",
     "Recipe",
     "SentimentClassifier",
     "SentimentConfig",
     "SentimentModel",
+    "TextClassifier",
     "check_behaviour",
     "evaluate",
     "load",
@@ -40,14 +43,16 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Classifier": "prediction",
-    "Prediction": "prediction",
+    "Explanation": "classifier",
+    "Prediction": "classifier",
     "Recipe": "recipes",
     "SentimentClassifier": "estimator",
     "SentimentConfig": "model",
     "SentimentModel": "model",
+    "TextClassifier": "classifier",
     "check_behaviour": "behaviour",
     "evaluate": "evaluation",
-    "load": "prediction",
+    "load": "classifier",
     "load_recipe": "recipes",
     "load_reviews": "data",
     "recipe_names": "recipes",

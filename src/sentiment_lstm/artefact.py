@@ -10,11 +10,13 @@ The layout is the hub's, so the folder can be pushed as it is::
     training.json                 recipe, seed, data fingerprints, versions, history
     learning-curves.png           loss and accuracy, epoch by epoch
     README.md                     the model card, generated from the files above
+    onnx/model.onnx, onnx/model_quantized.onnx   what `export` has written, and export.json
     configuration_sentiment.py, modeling_sentiment.py   for loading without this package
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -30,12 +32,21 @@ __all__ = [
     "CONFIG",
     "CURVES",
     "METRICS",
+    "ONNX",
+    "ONNX_EXPORT",
+    "ONNX_QUANTIZED",
+    "TOKENIZER_HASH",
     "TRAINING",
     "WEIGHTS",
+    "WEIGHTS_HASH",
+    "bundled_folder",
     "check_replaceable",
     "existing_folder",
+    "facts_and_thresholds",
+    "onnx_files",
     "read_json",
     "replace_folder",
+    "seal",
     "verify",
     "write_json",
 ]
@@ -48,8 +59,16 @@ METRICS = "metrics.json"
 TRAINING = "training.json"
 CURVES = "learning-curves.png"
 CARD = "README.md"
+ONNX = "onnx/model.onnx"
+ONNX_QUANTIZED = "onnx/model_quantized.onnx"
+ONNX_EXPORT = "onnx/export.json"
 
-_REQUIRED = (CONFIG, WEIGHTS, *TOKENIZER)
+# In config.json; what the two files must have been, so that no other is taken for them.
+TOKENIZER_HASH = "tokenizer_sha256"
+WEIGHTS_HASH = "weights_sha256"
+
+_REQUIRED = (CONFIG, *TOKENIZER)
+_BUNDLED = "bundled"
 _LENGTH_BYTES = 8  # safetensors: a little-endian 64-bit length, that many bytes of JSON, the data
 
 
@@ -158,9 +177,64 @@ def verify(folder: str | Path) -> dict[str, Any]:
             f"{folder}: holds a model of type {config.get('model_type')!r}, not 'sentiment-lstm'. "
             "Load it with `transformers`, or name another folder."
         )
-    read_json(folder / "tokenizer.json")
-    _verify_safetensors(folder / WEIGHTS)
+    weights = folder / WEIGHTS
+    if not weights.is_file() and not onnx_files(folder):
+        raise ModelError(
+            f"{folder}: lacks {WEIGHTS}. Copy the file again from where the model was trained."
+        )
+    found = _tokenizer_hash(folder)
+    if config.get(TOKENIZER_HASH, found) != found:
+        raise ModelError(
+            f"{folder}: tokenizer.json is not the one that this model was trained with. "
+            "Copy the file again from where the model was trained."
+        )
+    if weights.is_file():
+        _verify_safetensors(weights)
     return config
+
+
+def seal(folder: Path) -> dict[str, Any]:
+    """Note in config.json which tokenizer and which weights belong to it.
+
+    Returns:
+        The content of config.json.
+    """
+    config = read_json(folder / CONFIG)
+    config[TOKENIZER_HASH] = _tokenizer_hash(folder)
+    config[WEIGHTS_HASH] = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    write_json(folder / CONFIG, config)
+    return config
+
+
+def onnx_files(folder: Path) -> list[Path]:
+    """Give the ONNX files of a model folder, the smaller and faster one first."""
+    return [folder / name for name in (ONNX_QUANTIZED, ONNX) if (folder / name).is_file()]
+
+
+def bundled_folder() -> Path:
+    """Find the model that comes with this package.
+
+    Raises:
+        ModelError: it is not there; a checkout holds it once `make bundle` has run.
+    """
+    folder = Path(__file__).parent / _BUNDLED
+    if not folder.is_dir():
+        raise ModelError(
+            "This installation has no model of its own. Name a model folder, or install a wheel of "
+            "sentiment-lstm."
+        )
+    return folder
+
+
+def facts_and_thresholds(folder: Path) -> tuple[dict[str, str], dict[str, float | None]]:
+    """Give what a folder knows of its training, and the thresholds by target accuracy."""
+    training, calibration = folder / TRAINING, folder / CALIBRATION
+    facts = read_json(training).get("facts") if training.is_file() else None
+    kept = read_json(calibration).get("thresholds") if calibration.is_file() else None
+    return (
+        facts if isinstance(facts, dict) else {},
+        kept if isinstance(kept, dict) else {},
+    )
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -186,6 +260,16 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     path.write_text(
         json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
     )
+
+
+def _tokenizer_hash(folder: Path) -> str:
+    """Hash what tokenizer.json says, not how it is laid out, which libraries change on saving.
+
+    Where to pad and cut is left out: it is set anew by every program that reads the file.
+    """
+    values = read_json(folder / TOKENIZER[0])
+    kept = {key: value for key, value in values.items() if key not in ("padding", "truncation")}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 def _verify_safetensors(path: Path) -> None:

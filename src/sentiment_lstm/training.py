@@ -428,6 +428,7 @@ def _save(
     def write(folder: Path) -> None:
         classifier.model.save_pretrained(folder)
         classifier.tokenizer.save_pretrained(folder)
+        artefact.seal(folder)
         if result.calibration is not None:
             artefact.write_json(folder / artefact.CALIBRATION, result.calibration.to_dict())
         artefact.write_json(folder / artefact.METRICS, metrics)

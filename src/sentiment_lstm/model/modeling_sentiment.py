@@ -26,6 +26,12 @@ from .segment_lstm import (
     split_evenly,
     split_into_segments,
 )
+from .token_scores import (
+    attention_token_scores,
+    in_reading_order,
+    max_token_scores,
+    mean_token_scores,
+)
 
 
 class SentimentModel(PreTrainedModel):
@@ -104,9 +110,7 @@ class SentimentModel(PreTrainedModel):
         logits = self.classifier(self.dropout(self.pool(input_ids, text_mask)))  # (B, C)
         if self.ngrams is not None and self.config.ngram_scale > 0:
             logits = logits + self.config.ngram_scale * self.ngrams(input_ids, text_mask)
-        logits = logits / self.config.temperature
-        if self.config.calibration_bias is not None:
-            logits = logits + logits.new_tensor(self.config.calibration_bias)
+        logits = self.calibrated(logits)
         if labels is not None:
             self._check_labels(labels, logits)
         loss = None if labels is None else functional.cross_entropy(logits, labels)
@@ -143,11 +147,8 @@ class SentimentModel(PreTrainedModel):
             states, mask = self.encode(input_ids, mask)
             return last_state(states, mask, bidirectional=self.config.bidirectional)
         if pooling == "attention":
-            assert self.attention is not None
             states, mask = self.encode(input_ids, mask)
-            scores = self.attention(states).squeeze(2)  # (B, N)
-            weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=1)
-            return torch.einsum("bn,bnh->bh", weights, states)
+            return torch.einsum("bn,bnh->bh", self.attend(states, mask), states)
         segments = self._segments(input_ids, mask)
         # Neither sum nor maximum asks for an order, so the states stay as each direction read them.
         directions = self.encoder.directions(self._embed(segments.rows), segments.rows_mask)
@@ -160,6 +161,80 @@ class SentimentModel(PreTrainedModel):
             return mean
         largest = max_over_segments(segments.spread(maxima, empty=-torch.inf))
         return largest if pooling == "max" else torch.cat([mean, largest], dim=1)
+
+    @property
+    def additive(self) -> bool:
+        """Whether the logits are a sum over tokens, which :meth:`token_scores` can take apart."""
+        return self.config.pooling != "last" and self.config.mask_padding
+
+    def token_scores(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Score a batch of reviews, and what each token adds.
+
+        Args:
+            input_ids: (B, T) int64.
+            attention_mask: as in :meth:`forward`.
+
+        Returns:
+            `logits` (B, C) float32, and scores (B, T, C) float32, 0 at padding, whose sum over T
+            differs from the logits by the same numbers for every review: the model's biases.
+
+        Raises:
+            ValueError: the model is not :attr:`additive`.
+        """
+        if not self.additive:
+            raise ValueError(
+                f"pooling={self.config.pooling!r} with mask_padding={self.config.mask_padding} is "
+                "no sum over tokens. Explain it by occlusion or by gradients."
+            )
+        input_ids, mask = self._frame(input_ids, attention_mask)
+        states, states_mask = self.encode(input_ids, mask)
+        pooled, scores = self.pooled_token_scores(states, states_mask)
+        logits = self.classifier(pooled)
+        scores = in_reading_order(scores, states_mask, input_ids.shape[1])  # (B, T, C)
+        if self.ngrams is not None and self.config.ngram_scale > 0:
+            logits = logits + self.config.ngram_scale * self.ngrams(input_ids, mask)
+            scores = scores + self.config.ngram_scale * self.ngrams.token_scores(input_ids, mask)
+        return self.calibrated(logits), scores / self.config.temperature
+
+    def pooled_token_scores(self, states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Pool states, and take what the classifier makes of them apart again.
+
+        Args:
+            states: (B, N, D * H) float32, in reading order.
+            mask: (B, N) bool, True at tokens.
+
+        Returns:
+            The pooled states, as :meth:`pool` gives them, and scores (B, N, C).
+        """
+        weight = self.classifier.weight
+        pooling = self.config.pooling
+        if pooling == "attention":
+            weights = self.attend(states, mask)
+            pooled = torch.einsum("bn,bnh->bh", weights, states)
+            return pooled, attention_token_scores(states, weights, weight)
+        pooled, scores, size = [], [], states.shape[2]
+        if pooling in ("mean", "mean_max"):
+            pooled.append((states * mask.unsqueeze(2)).sum(1) / mask.sum(1, keepdim=True))
+            scores.append(mean_token_scores(states, mask, weight[:, :size]))
+        if pooling in ("max", "mean_max"):
+            pooled.append(states.masked_fill(~mask.unsqueeze(2), -torch.inf).amax(1))
+            scores.append(max_token_scores(states, mask, weight[:, -size:]))
+        return torch.cat(pooled, dim=1), torch.stack(scores).sum(0)
+
+    def attend(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Weigh the tokens of each review: (B, N, D * H) -> (B, N), which sum to 1."""
+        assert self.attention is not None
+        scores = self.attention(states).squeeze(2)  # (B, N)
+        return scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=1)
+
+    def calibrated(self, logits: Tensor) -> Tensor:
+        """Divide logits (B, C) by the temperature, and add the bias of the calibration."""
+        logits = logits / self.config.temperature
+        if self.config.calibration_bias is None:
+            return logits
+        return logits + logits.new_tensor(self.config.calibration_bias)
 
     def computed_tokens(self, lengths: Tensor) -> int:
         """Count the steps that the LSTM takes for a batch, those on padding included.
