@@ -175,6 +175,6 @@ def _onnx_weights(directions: list[Any]) -> dict[str, Tensor]:
 
 
 def _reordered(weights: Tensor) -> Tensor:
-    """Put the gates into the order of ONNX: input, output, forget, cell; PyTorch has output last."""
+    """Put the gates into the order of ONNX: input, output, forget, cell."""
     entry, forget, cell, output = weights.chunk(4)
     return torch.cat([entry, output, forget, cell])
