@@ -18,6 +18,7 @@ from sentiment_lstm.cli import (
     data,
     evaluate,
     explore,
+    export,
     finetune_teacher,
     predict,
     recipes,
@@ -42,6 +43,7 @@ app.command("finetune-teacher")(finetune_teacher.finetune_teacher)
 app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
 app.command("behaviour")(behaviour.behaviour)
+app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.add_typer(recipes.app, name="recipes")
 

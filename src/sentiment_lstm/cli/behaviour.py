@@ -43,7 +43,7 @@ def behaviour(
 
         # The cases first: a mistyped name should not cost the loading of the model.
         chosen = _chosen(load_cases(cases or None), capability or [])
-        from sentiment_lstm.prediction import load
+        from sentiment_lstm.classifier import load
 
         report = check_behaviour(load(model), chosen)
     if as_json:

@@ -67,7 +67,7 @@ def evaluate(
         from sentiment_lstm.data import fingerprint, load_reviews
         from sentiment_lstm.errors import DataError
         from sentiment_lstm.evaluation import evaluate as measure
-        from sentiment_lstm.prediction import load
+        from sentiment_lstm.classifier import load
         from sentiment_lstm.report import check_folder, report_json, write_report
 
         check_folder(output)

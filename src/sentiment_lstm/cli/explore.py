@@ -55,7 +55,7 @@ def explore(
             load_encoder,
             save_maps,
         )
-        from sentiment_lstm.prediction import load
+        from sentiment_lstm.classifier import load
 
         loaded = load_encoder(encoder)
         classifier = None if model is None else load(model)

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from sentiment_lstm.errors import TextError
 from sentiment_lstm.text import shorten
 
-__all__ = ["predict"]
+if TYPE_CHECKING:
+    from sentiment_lstm.classifier import Explanation
+
+__all__ = ["coloured", "predict"]
+
+# Of the strongest pull in a text: below it a word keeps its colour, above it is bold.
+_FAINTEST, _STRONG = 0.1, 0.5
+_LONGEST_NAME = 200
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="A model folder that `train` wrote.")],
-    texts: Annotated[
+    arguments: Annotated[
         list[str] | None,
-        typer.Argument(help="Texts; without any, each line of standard input is one."),
+        typer.Argument(
+            metavar="[MODEL] [TEXTS]...",
+            help="A model folder, or none for the model that comes with the package; then texts. "
+            "Without texts, each line of standard input is one.",
+        ),
     ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="Read texts from a file, one a line.")
@@ -38,28 +50,42 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Colour the words by their pull on the label.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a text, and nothing else.")
     ] = False,
 ) -> None:
     """Classify texts given as arguments, in a file, or on standard input."""
+    model, texts = _model_and_texts(arguments or [])
     given = _texts(texts, file)
     if not given:
         raise TextError(
             "There is no text to classify. Give texts as arguments, --file, or standard input."
         )
     from sentiment_lstm.abstention import read_threshold
-    from sentiment_lstm.prediction import load
+    from sentiment_lstm.classifier import load
 
     classifier = load(model)
     threshold = classifier.abstain_below
     if abstain is not None:
-        threshold = read_threshold(abstain, folder=model, thresholds=classifier.thresholds)
-    predictions = classifier.predict(given, allow_blank=allow_empty, abstain=threshold)
+        threshold = read_threshold(
+            abstain, folder=model or "the bundled model", thresholds=classifier.thresholds
+        )
+    explanations = classifier.explain(given, abstain=threshold) if explain else None
+    predictions = (
+        [explanation.prediction for explanation in explanations]
+        if explanations
+        else classifier.predict(given, allow_blank=allow_empty, abstain=threshold)
+    )
     if as_json:
-        for text, prediction in zip(given, predictions, strict=True):
-            line = json.dumps({"text": text, **prediction.to_dict()}, ensure_ascii=False)
-            typer.echo(line)
+        for place, (text, prediction) in enumerate(zip(given, predictions, strict=True)):
+            values = {"text": text, **prediction.to_dict()}
+            if explanations:
+                values["explanation"] = explanations[place].to_dict()
+                del values["explanation"]["prediction"]
+            typer.echo(json.dumps(values, ensure_ascii=False))
         return
     valued = any(prediction.expected_value is not None for prediction in predictions)
     table = Table("label", "confidence", box=None, header_style="bold")
@@ -68,7 +94,7 @@ def predict(
         table.add_column("expected", justify="right")
     table.add_column("text")
     colors = {"negative": "red", "positive": "green"}
-    for text, prediction in zip(given, predictions, strict=True):
+    for place, (text, prediction) in enumerate(zip(given, predictions, strict=True)):
         color = colors.get(prediction.label, "cyan")
         label = f"[{color}]{escape(prediction.label)}[/]"
         if prediction.abstained:
@@ -77,9 +103,13 @@ def predict(
             label,
             f"{prediction.confidence:.1%}",
             *([f"{prediction.expected_value:.2f}"] if valued else []),
-            escape(shorten(text)),
+            coloured(explanations[place], text) if explanations else escape(shorten(text)),
         )
     Console().print(table)
+    if explanations and any(one.method != "contributions" for one in explanations):
+        Console(stderr=True).print(
+            f"The words were scored by {explanations[0].method}.", highlight=False
+        )
     withheld = sum(prediction.abstained for prediction in predictions)
     if withheld:
         Console(stderr=True).print(
@@ -92,6 +122,29 @@ def predict(
             f"[yellow]{cut} of {len(given)} texts were read only up to the model's "
             f"{classifier.max_length_tokens} tokens.[/]"
         )
+
+
+def coloured(explanation: Explanation, text: str) -> Text:
+    """Colour the words of a text: green speaks for its label, red against it, bold is strong."""
+    shown = Text(text)
+    strongest = max((abs(word.score) for word in explanation.words), default=0.0)
+    for word in explanation.words:
+        share = abs(word.score) / strongest if strongest else 0.0
+        if share >= _FAINTEST:
+            style = "green" if word.score > 0 else "red"
+            shown.stylize(f"bold {style}" if share >= _STRONG else style, word.start, word.end)
+    return shown
+
+
+def _model_and_texts(arguments: list[str]) -> tuple[Path | None, list[str]]:
+    """Take the first argument for a model where it is a folder, or can only mean one."""
+    if not arguments:
+        return None, []
+    first = arguments[0]
+    looks_like_a_path = not any(map(str.isspace, first)) and ("/" in first or os.sep in first)
+    if looks_like_a_path or Path(first[:_LONGEST_NAME]).is_dir():
+        return Path(first), arguments[1:]
+    return None, arguments
 
 
 def _texts(texts: list[str] | None, file: Path | None) -> list[str]:

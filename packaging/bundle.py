@@ -1,0 +1,65 @@
+"""Put an exported model into the package, with its card and its accuracy on the test split.
+
+    python packaging/bundle.py MODEL --reviews SOURCE
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+from sentiment_lstm import artefact, runtime
+from sentiment_lstm.card import model_card
+from sentiment_lstm.data import load_reviews
+from sentiment_lstm.evaluation import evaluate
+from sentiment_lstm.recipes import recipe_from_dict
+
+BUNDLED = Path(__file__).resolve().parents[1] / "src" / "sentiment_lstm" / "bundled"
+FILES = (
+    artefact.CONFIG,
+    "tokenizer.json",
+    "tokenizer_config.json",
+    artefact.CALIBRATION,
+    artefact.TRAINING,
+    artefact.ONNX_QUANTIZED,
+    artefact.ONNX_EXPORT,
+)
+NAME = "sentiment-lstm-imdb"
+
+
+def main() -> None:
+    """Copy the files, measure what was copied, and write the card."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--reviews", required=True, help="with a test split")
+    arguments = parser.parse_args()
+    reviews = load_reviews(arguments.reviews)
+
+    def write(folder: Path) -> None:
+        for name in FILES:
+            (folder / name).parent.mkdir(exist_ok=True)
+            shutil.copy(arguments.model / name, folder / name)
+        training = artefact.read_json(folder / artefact.TRAINING)
+        training["data"]["source"] = "imdb"
+        artefact.write_json(folder / artefact.TRAINING, training)
+        metrics = artefact.read_json(arguments.model / artefact.METRICS)
+        metrics["test"] = evaluate(runtime.load(folder), reviews["test"]).summary()
+        artefact.write_json(folder / artefact.METRICS, metrics)
+        card = model_card(
+            name=NAME,
+            recipe=recipe_from_dict(training["recipe"]),
+            labels=runtime.load(folder).labels,
+            metrics=metrics,
+            training=training,
+            calibration=artefact.read_json(folder / artefact.CALIBRATION),
+        )
+        (folder / artefact.CARD).write_text(card, encoding="utf-8")
+
+    artefact.replace_folder(BUNDLED, write)
+    size = sum(path.stat().st_size for path in BUNDLED.rglob("*") if path.is_file())
+    print(f"{BUNDLED.name}: {size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
