@@ -1,6 +1,6 @@
 """Put an exported model into the package, with its card and its accuracy on the test split.
 
-    python packaging/bundle.py MODEL --reviews SOURCE
+python packaging/bundle.py MODEL --reviews SOURCE
 """
 
 from __future__ import annotations

