@@ -20,6 +20,7 @@ LIGHT = [
     "sentiment_lstm.classifier",
     "sentiment_lstm.cli",
     "sentiment_lstm.errors",
+    "sentiment_lstm.explain.faithfulness",
     "sentiment_lstm.explain.occlusion",
     "sentiment_lstm.figures",
     "sentiment_lstm.hub",

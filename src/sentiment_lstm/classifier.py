@@ -223,21 +223,49 @@ class TextClassifier(ABC):
         explained = self._contributions if chosen == "contributions" else self._occlusion
         return [explained(text, label, threshold) for text in checked]
 
-    def _contributions(self, text: str, label: str | None, threshold: float) -> Explanation:
-        scored = self._score_tokens(text)
-        lengths = np.array([scored.length_tokens])
-        prediction = self._predictions(scored.logits[None], lengths, threshold)[0]
-        label = label or prediction.label
+    def explanation(
+        self,
+        text: str,
+        scored: ScoredTokens,
+        *,
+        prediction: Prediction,
+        label: str,
+        method: str,
+        convergence_delta: float | None = None,
+    ) -> Explanation:
+        """Put the scores of a text's tokens together to those of its words.
+
+        Args:
+            text: that was scored.
+            scored: its tokens.
+            prediction: what the model says of it.
+            label: the class to explain.
+            method: how the scores were found.
+            convergence_delta: as in `Explanation`.
+        """
         logit = float(self._margin(scored.logits[None], label)[0])
         scores = self._margin(scored.scores, label)  # (T,)
         words = _merged(text, scores, scored.offsets, scored.words)
         return Explanation(
             prediction=prediction,
             label=label,
-            method="contributions",
+            method=method,
             logit=logit,
             base=logit - sum(word.score for word in words),
             words=words,
+            convergence_delta=convergence_delta,
+        )
+
+    def _contributions(self, text: str, label: str | None, threshold: float) -> Explanation:
+        scored = self._score_tokens(text)
+        lengths = np.array([scored.length_tokens])
+        prediction = self._predictions(scored.logits[None], lengths, threshold)[0]
+        return self.explanation(
+            text,
+            scored,
+            prediction=prediction,
+            label=label or prediction.label,
+            method="contributions",
         )
 
     def _occlusion(self, text: str, label: str | None, threshold: float) -> Explanation:

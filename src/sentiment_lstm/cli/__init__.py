@@ -17,6 +17,7 @@ from sentiment_lstm.cli import (
     behaviour,
     data,
     evaluate,
+    explain,
     explore,
     export,
     finetune_teacher,
@@ -43,9 +44,25 @@ app.command("finetune-teacher")(finetune_teacher.finetune_teacher)
 app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
 app.command("behaviour")(behaviour.behaviour)
+app.command("explain")(explain.explain)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.add_typer(recipes.app, name="recipes")
+
+
+# The package that a command lacks, and the extra that brings it.
+_EXTRAS = {
+    "captum": "explain",
+    "fastapi": "serve",
+    "prometheus_client": "serve",
+    "uvicorn": "serve",
+    "filelock": "tune",
+    "optuna": "tune",
+    **dict.fromkeys(
+        ("datasets", "matplotlib", "onnx", "pyarrow", "safetensors", "scipy", "sklearn"), "train"
+    ),
+    **dict.fromkeys(("accelerate", "jinja2", "plotly", "torch", "transformers"), "train"),
+}
 
 
 def main() -> None:
@@ -53,7 +70,20 @@ def main() -> None:
     try:
         app()
     except SentimentError as error:
-        # Escaped: a message may name `sentiment-lstm[embedded]`, which is no markup.
-        message = f"[bold red]Error:[/] {escape(str(error))}"
-        Console(stderr=True).print(message, highlight=False, soft_wrap=True)
-        sys.exit(2)
+        _refuse(str(error))
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRAS:
+            raise
+        _refuse(
+            f"This command needs the package {package}, which is not installed. "
+            f"Run `pip install 'sentiment-lstm[{_EXTRAS[package]}]'`."
+        )
+
+
+def _refuse(message: str) -> None:
+    # Escaped: a message may name `sentiment-lstm[embedded]`, which is no markup.
+    Console(stderr=True).print(
+        f"[bold red]Error:[/] {escape(message)}", highlight=False, soft_wrap=True
+    )
+    sys.exit(2)

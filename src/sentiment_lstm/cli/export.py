@@ -66,6 +66,7 @@ def export(
         Console(stderr=True).print(
             f"[yellow]The 8-bit file was not kept, for nothing could judge it: {escape(why)}[/]",
             highlight=False,
+            soft_wrap=True,
         )
 
 

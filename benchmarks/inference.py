@@ -1,0 +1,226 @@
+"""How fast is a prediction, from raw text to probabilities, beside what else one could take?
+
+    python benchmarks/inference.py MODEL --source ../shared/imdb
+
+The rivals take turns on whole reviews of the test split; each slow one gets fewer of them, and the
+reviews a second compare. The encoders read at most 512 tokens of a review, as they must, in 32 bits
+on ONNX Runtime with all cores; the DistilBERT-sized one has random weights, which cost the same.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import onnxruntime
+import torch
+import typer
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from transformers import AutoModel, BertConfig, BertModel
+
+from common import (
+    DEFAULT_SOURCE,
+    RESULTS,
+    commit,
+    compare,
+    load_binary_reviews,
+    machine_facts,
+    machine_line,
+    markdown_table,
+    package_versions,
+    run_script,
+    sample,
+    usable_cores,
+    write_json,
+)
+from sentiment_lstm import artefact, prediction, runtime
+from sentiment_lstm.export import _quiet_exporter
+from sentiment_lstm.tokens import embedded_bert_folder, load_tokenizer
+
+_ENCODER_TOKENS = 512
+_DISTILBERT = {"hidden_size": 768, "num_hidden_layers": 6, "intermediate_size": 3072}
+_FRESH = """
+import time
+started = time.perf_counter()
+import sentiment_lstm
+classifier = sentiment_lstm.load({folder!r})
+classifier.predict(["A wonderful film, beautifully acted."])
+seconds = time.perf_counter() - started
+import json, sys
+texts = json.load(sys.stdin)
+classifier.predict(texts)
+# Not ru_maxrss, which begins at what the parent had when it forked.
+status = dict(line.split(":") for line in open("/proc/self/status").read().splitlines())
+print(json.dumps([seconds, int(status["VmHWM"].split()[0]) / 1024]))
+"""
+
+
+def inference(
+    model: Annotated[Path, typer.Argument(help="An exported model folder, with its weights.")],
+    source: str = DEFAULT_SOURCE,
+    reviews: int = 1000,
+    rounds: int = 3,
+) -> None:
+    """Time the rivals in turn, and write results/inference.json."""
+    loaded = load_binary_reviews(source)
+    texts = list(sample(loaded["test"], reviews, seed=0)["text"])
+    train = sample(loaded["train"], 10_000, seed=0)
+    predictors = _rivals(model, list(train["text"]), list(train["label"]))
+    calls, work = {}, {}
+    for name, (predict, share) in predictors.items():
+        count = max(int(len(texts) * share), 4)
+        calls[name] = lambda predict=predict, count=count: predict(texts[:count])
+        work[name] = float(count)
+    timings = compare(calls, rounds, work=work)
+    speeds = {name: 1 / statistics.median(timings[name].seconds) for name in timings}
+    first = next(iter(speeds))
+    content: dict[str, Any] = {
+        "question": (__doc__ or "").splitlines()[0],
+        "machine": machine_facts(),
+        "threads": usable_cores(),
+        "versions": package_versions("onnxruntime", "tokenizers", "numpy", "torch", "scikit-learn"),
+        "commit": commit(),
+        "reviews": len(texts),
+        "reviews_per_second": {name: round(speed, 2) for name, speed in speeds.items()},
+        "ratio": {name: round(speeds[first] / speed, 2) for name, speed in speeds.items()},
+        "single_review_ms": _single(model, texts),
+        "fresh_process": _fresh(model, texts),
+    }
+    write_json(RESULTS / "inference.json", content)
+    rows = [
+        [name, f"{speed:,.0f}" if speed > 20 else f"{speed:.1f}", f"{speeds[first] / speed:.2f}x"]
+        for name, speed in speeds.items()
+    ]
+    print(markdown_table(["Classifier", "Reviews/s", "Times slower"], rows))
+    print(json.dumps({key: content[key] for key in ("single_review_ms", "fresh_process")}))
+    print(machine_line(content["machine"], content["threads"]))
+
+
+def _rivals(
+    folder: Path, texts: list[str], labels: list[int]
+) -> dict[str, tuple[Callable[[list[str]], object], float]]:
+    """Give what predicts, by name, and the share of the reviews that it gets."""
+    import fasttext
+    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+    small = runtime.load(folder)
+    exact = runtime.load(folder, file=Path(artefact.ONNX).name)
+    with_torch = prediction.load(folder)
+    tfidf = make_pipeline(
+        TfidfVectorizer(ngram_range=(1, 2), min_df=2), LogisticRegression(C=100, max_iter=200)
+    ).fit(texts, labels)
+    with tempfile.TemporaryDirectory() as place:
+        lines = [
+            f"__label__{label} {' '.join(text.split())}"
+            for text, label in zip(texts, labels, strict=True)
+        ]
+        (Path(place) / "train.txt").write_text("\n".join(lines), encoding="utf-8")
+        bigrams = fasttext.train_supervised(
+            str(Path(place) / "train.txt"), dim=10, epoch=5, wordNgrams=2, verbose=0
+        )
+    vader = SentimentIntensityAnalyzer()
+    minilm = AutoModel.from_pretrained(embedded_bert_folder(), local_files_only=True)
+    distilbert = BertModel(BertConfig(**_DISTILBERT))
+    return {
+        "sentiment-lstm, 8 bits": (small.predict_proba, 1.0),
+        "sentiment-lstm, 32 bits": (exact.predict_proba, 1.0),
+        "sentiment-lstm, PyTorch": (with_torch.predict_proba, 0.5),
+        "TF-IDF 1–2-grams + logistic regression": (tfidf.predict_proba, 1.0),
+        "fastText bigrams": (
+            lambda batch: [bigrams.f.predict(" ".join(text.split()) + "\n", 1, 0.0, "strict")
+                           for text in batch],
+            1.0,
+        ),
+        "VADER": (lambda batch: [vader.polarity_scores(text) for text in batch], 0.1),
+        "MiniLM encoder": (_encoder(minilm), 0.05),
+        "DistilBERT-sized encoder": (_encoder(distilbert), 0.012),
+    }  # fmt: skip
+
+
+def _encoder(model: Any) -> Callable[[list[str]], object]:  # noqa: ANN401
+    """Export an encoder, and give what tokenizes and reads reviews, four of a length at a time."""
+    tokenizer = load_tokenizer()
+    place = tempfile.mkdtemp(prefix="sentiment-lstm-")
+    path = Path(place) / "encoder.onnx"
+    ids = torch.ones(2, 16, dtype=torch.int64)
+    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=_ENCODER_TOKENS)}
+    with _quiet_exporter():
+        program = torch.onnx.export(
+            model.eval(),
+            (ids, torch.ones_like(ids)),
+            dynamo=True,
+            input_names=["input_ids", "attention_mask"],
+            dynamic_shapes={"input_ids": axes, "attention_mask": axes},
+            verbose=False,
+        )
+        assert program is not None
+        program.save(path)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = usable_cores()
+    session = onnxruntime.InferenceSession(path, options)
+
+    def read(texts: list[str]) -> None:
+        rows = tokenizer(list(texts), truncation=True, max_length=_ENCODER_TOKENS)["input_ids"]
+        rows.sort(key=len)
+        for start in range(0, len(rows), 4):
+            batch = rows[start : start + 4]
+            input_ids = np.zeros((len(batch), len(batch[-1])), dtype=np.int64)
+            for row, values in enumerate(batch):
+                input_ids[row, : len(values)] = values
+            mask = (input_ids != 0).astype(np.int64)
+            session.run(None, {"input_ids": input_ids, "attention_mask": mask})
+
+    return read
+
+
+def _single(folder: Path, texts: list[str]) -> dict[str, float]:
+    """Time reviews of about 300 tokens, one at a time."""
+    classifier = runtime.load(folder)
+    fitting = [
+        text
+        for text, found in zip(texts, classifier.predict(texts), strict=True)
+        if 280 <= found.length_tokens <= 320
+    ]
+    taken = []
+    for text in fitting * 5:
+        started = time.perf_counter()
+        classifier.predict([text])
+        taken.append(1000 * (time.perf_counter() - started))
+    p50, p95 = np.percentile(taken, [50, 95])
+    return {"reviews": len(taken), "p50": round(float(p50), 2), "p95": round(float(p95), 2)}
+
+
+def _fresh(folder: Path, texts: list[str]) -> dict[str, float]:
+    """Time a new process from its first import to its first answer, and weigh it at work."""
+    code = _FRESH.format(folder=str(folder))
+    found = [
+        json.loads(
+            subprocess.run(
+                [sys.executable, "-c", code],
+                input=json.dumps(texts),
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )
+        for _ in range(5)
+    ]
+    seconds, megabytes = zip(*found, strict=True)
+    return {
+        "first_answer_s": round(statistics.median(seconds), 3),
+        "peak_memory_mib": round(max(megabytes), 1),
+    }
+
+
+if __name__ == "__main__":
+    run_script(inference)

