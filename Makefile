@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a new machine needs; each sets up what is missing first.
-.PHONY: setup demo test lint fix bench docs clean
+.PHONY: setup demo test lint fix bench bundle docs clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -13,6 +13,7 @@ help:
 	@echo "make test    the tests"
 	@echo "make lint    ruff and pyright, reading only;  make fix  lets ruff mend"
 	@echo "make bench   the measurements behind the README's tables"
+	@echo "make bundle  train the model that comes with the package again; an hour"
 	@echo "make docs    run the notebook again and redraw the README's pictures"
 	@echo "make clean   throw away everything that the other targets made"
 
@@ -53,6 +54,11 @@ bench: setup
 	$(PIP) --constraint requirements/constraints.txt --editable '.[benchmarks]'
 	$(BIN)/python benchmarks/accuracy.py
 	$(BIN)/python benchmarks/training_speed.py
+
+bundle: setup
+	$(BIN)/sentiment-lstm train ../shared/imdb --recipe accurate --output runs/bundled --skip-test
+	$(BIN)/sentiment-lstm export runs/bundled
+	$(BIN)/python packaging/bundle.py runs/bundled --reviews ../shared/imdb
 
 docs: setup
 	$(BIN)/python notebooks/execute.py

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment_lstm.classifier import Explanation, TextClassifier
+from sentiment_lstm.text import is_blank
 
 __all__ = ["SHARES", "Faithfulness", "faithfulness", "plot_faithfulness", "random_order"]
 
@@ -137,7 +138,7 @@ def _without(text: str, spans: Sequence[tuple[int, int]]) -> str:
         kept.append(text[end:start])
         end = stop
     rest = "".join([*kept, text[end:]])
-    return rest if rest.strip() and any(map(str.isalnum, rest)) else _NOTHING
+    return _NOTHING if is_blank(rest) else rest
 
 
 def _area(curve: NDArray[np.float64]) -> float:
