@@ -21,6 +21,7 @@ from sentiment_lstm.cli import (
     finetune_teacher,
     predict,
     recipes,
+    serve,
     train,
     tune,
 )
@@ -43,6 +44,7 @@ app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
 app.command("behaviour")(behaviour.behaviour)
 app.command("predict")(predict.predict)
+app.command("serve")(serve.serve)
 app.add_typer(recipes.app, name="recipes")
 
 
