@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import importlib.util
 import logging.config
 import signal
 import socket
@@ -49,17 +48,19 @@ def serve(
     ] = None,
 ) -> None:
     """Answer over HTTP: /predict, /explain, the Open Inference Protocol, /metrics, /docs."""
-    missing = [package for package in _NEEDED if importlib.util.find_spec(package) is None]
-    if missing:
-        raise SentimentError(
-            f"Serving needs {', '.join(missing)}. Run `pip install 'sentiment-lstm[serve]'`."
-        )
-    import uvicorn
+    try:
+        import uvicorn
 
+        from sentiment_lstm.serving.app import create_app
+        from sentiment_lstm.serving.logs import log_config
+        from sentiment_lstm.serving.settings import Settings
+    except ModuleNotFoundError as error:
+        if error.name not in _NEEDED:
+            raise
+        raise SentimentError(
+            f"Serving needs {error.name}. Run `pip install 'sentiment-lstm[serve]'`."
+        ) from error
     from sentiment_lstm.classifier import load
-    from sentiment_lstm.serving.app import create_app
-    from sentiment_lstm.serving.logs import log_config
-    from sentiment_lstm.serving.settings import Settings
 
     # uvicorn raises the signal again when it has finished; without this, a stop that lost nothing
     # would look like a crash to whatever supervises the process.

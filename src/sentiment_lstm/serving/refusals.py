@@ -76,8 +76,8 @@ def add_handlers(app: FastAPI) -> None:
 
 def validation_sentence(errors: Sequence[Mapping[str, Any]]) -> str:
     """Turn pydantic's errors into one sentence that names where, and never what was sent."""
-    # Of a union's errors, the deepest belongs to the kind that was meant.
-    error = max(errors, key=lambda error: len(error["loc"]))
+    # Of a union's errors, the deepest belongs to the kind that was meant; a list comes last.
+    error = max(reversed(errors), key=lambda error: len(error["loc"]))
     kind, loc = error["type"], list(error["loc"])
     if kind == "json_invalid":
         reason = error.get("ctx", {}).get("error", "invalid")
