@@ -159,7 +159,7 @@ def test_a_body_of_the_wrong_shape_is_told_where(client: TestClient, body: objec
         (b'{"inputs": ' + b"9" * 5_000 + b"}", "cannot be read"),
         (b'{"inputs": "x\\ud800"}', "surrogate"),
         (b'{"inputs": ["a", "\\udfff"]}', "Text 2"),
-        (b'{"inputs": "a", "\\ud800": 1}', "\\ud800"),
+        (b'{"inputs": "a", "\\ud800": 1}', "surrogate"),
     ],
 )
 def test_bytes_that_are_no_texts_are_refused_in_a_sentence(
@@ -339,6 +339,13 @@ def test_more_work_than_is_held_is_turned_away(served_folder: Path):
     assert turned.headers["Retry-After"] == "1"
     # What was held is given back.
     assert sorted(answer.status_code for answer in asyncio.run(ask()))[:2] == [200, 200]
+
+
+def test_an_app_that_was_stopped_can_be_started_again(classifier: TextClassifier):
+    app = create_app(classifier)
+    for _ in range(2):
+        with TestClient(app) as client:
+            assert client.post("/predict", json={"inputs": GOOD}).status_code == 200
 
 
 def test_the_models_files_are_there_to_read_and_no_others(client: TestClient, served_folder: Path):

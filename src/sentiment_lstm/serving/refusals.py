@@ -85,7 +85,7 @@ def validation_sentence(errors: Sequence[Mapping[str, Any]]) -> str:
     if kind == "list_type" and loc[-1] == "list[str]":
         return f"{_place(loc)} is neither a text nor a list of texts."
     told = _SENTENCES.get(kind) or f"does not fit: {error['msg']}"
-    if loc == ["body"]:
+    if loc == ["body"] and kind in ("missing", "model_attributes_type"):
         told = "is not a JSON object, or was not sent as `Content-Type: application/json`"
     return f"{_place(loc)} {told}."
 

@@ -29,7 +29,8 @@ class Scorer:
         self._timeout_s = timeout_s
         self._taken = 0
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="scoring")
+        self._threads = threads
+        self._pool = self._new_pool()
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run one piece of work and wait for it.
@@ -53,8 +54,12 @@ class Scorer:
             ) from error
 
     def close(self) -> None:
-        """Finish what runs, and drop what waits."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Finish what runs, and drop what waits; an app may be started again after that."""
+        ended, self._pool = self._pool, self._new_pool()
+        ended.shutdown(wait=True, cancel_futures=True)
+
+    def _new_pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._threads, thread_name_prefix="scoring")
 
     def _release(self, _: Future[Any]) -> None:
         with self._lock:
