@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from sentiment_lstm.classifier import load
+from sentiment_lstm.cli.serve import _listen
 
 COMMAND = [sys.executable, "-m", "sentiment_lstm", "serve"]
 LONGEST_S = 30.0
@@ -198,6 +199,15 @@ def test_a_folder_that_is_no_model_ends_with_a_sentence(served_folder: Path, tmp
     shutil.copytree(served_folder, damaged)
     (damaged / "onnx" / "model.onnx").write_bytes(b"no graph")
     assert "model.onnx: not a readable ONNX file" in refused([str(damaged), "--port", "0"])
+
+
+def test_answers_are_sent_at_once():
+    with _listen("127.0.0.1", 0) as listener:
+        with socket.create_connection(listener.getsockname()):
+            accepted, _ = listener.accept()
+        with accepted:
+            # What asyncio looks at before it turns Nagle's algorithm off.
+            assert accepted.proto == socket.IPPROTO_TCP
 
 
 def test_a_host_that_is_not_this_machines_ends_with_a_sentence(served_folder: Path):
