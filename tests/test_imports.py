@@ -32,6 +32,8 @@ LIGHT = [
     "sentiment_lstm.report",
     "sentiment_lstm.runs",
     "sentiment_lstm.runtime",
+    "sentiment_lstm.serving.app",
+    "sentiment_lstm.serving.settings",
     "sentiment_lstm.soft_labels",
     "sentiment_lstm.teacher_labels",
     "sentiment_lstm.text",

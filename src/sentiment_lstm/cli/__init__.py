@@ -23,6 +23,7 @@ from sentiment_lstm.cli import (
     finetune_teacher,
     predict,
     recipes,
+    serve,
     train,
     tune,
 )
@@ -47,6 +48,7 @@ app.command("behaviour")(behaviour.behaviour)
 app.command("explain")(explain.explain)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
+app.command("serve")(serve.serve)
 app.add_typer(recipes.app, name="recipes")
 
 

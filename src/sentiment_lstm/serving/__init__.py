@@ -1,0 +1,1 @@
+"""A classifier behind HTTP: `app.create_app` puts the routes together; the extra `serve`."""
