@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from sentiment_lstm.errors import SentimentError
+from sentiment_lstm.errors import ModelError, SentimentError
 
 __all__ = ["serve"]
 
@@ -63,6 +63,10 @@ def serve(
         ) from error
     from sentiment_lstm.classifier import load
 
+    if not model.is_dir():  # `load` would say so, too, but only after it has loaded PyTorch
+        raise ModelError(
+            f"{model}: no such folder. Name one that `sentiment-lstm export` wrote to."
+        )
     # uvicorn raises the signal again when it has finished; without this, a stop that lost nothing
     # would look like a crash to whatever supervises the process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
