@@ -6,10 +6,11 @@ import base64
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sentiment_lstm.classifier import Explanation
 from sentiment_lstm.errors import SaveError
 from sentiment_lstm.figures import (
     add_headline,
@@ -27,6 +28,7 @@ __all__ = ["check_folder", "report_json", "write_report"]
 _METRICS, _PAGE = "metrics.json", "report.html"
 _MEDIA_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}
 _MAX_SHOWN_CHARACTERS = 20_000
+_REASONS = 6  # words a mistake
 
 
 def write_report(
@@ -37,6 +39,7 @@ def write_report(
     facts: Mapping[str, str],
     pictures: Sequence[Path] = (),
     notes: Sequence[str] = (),
+    explain: Callable[[str, str], Explanation] | None = None,
 ) -> Path:
     """Write `metrics.json`, the pictures as PNG, and `report.html`.
 
@@ -50,6 +53,8 @@ def write_report(
         facts: on the model, the data and how the model was trained, in the order shown.
         pictures: more of them, to be shown at the end.
         notes: what a reader must know before believing a figure; shown first.
+        explain: gives the reasons for a label of a text; with it, each mistake shows the words that
+            misled the model.
 
     Returns:
         The page.
@@ -75,7 +80,7 @@ def write_report(
         notes=[*notes, *_own_notes(evaluation)],
         drawn=drawn,
         colours=dict(zip(evaluation.labels, class_colours(evaluation.labels), strict=True)),
-        mistakes=[_mistake(mistake) for mistake in evaluation.mistakes],
+        mistakes=[_mistake(mistake, explain) for mistake in evaluation.mistakes],
         mistaken=evaluation.reviews - sum(row[i] for i, row in enumerate(evaluation.confusion)),
         facts=facts,
         pictures=more,
@@ -125,7 +130,11 @@ def _own_notes(evaluation: Evaluation) -> list[str]:
     return notes
 
 
-def _mistake(mistake: Mistake) -> dict[str, Any]:
+def _mistake(mistake: Mistake, explain: Callable[[str, str], Explanation] | None) -> dict[str, Any]:
+    misled, warned = [], []
+    if explain is not None:
+        for word in explain(mistake.text, mistake.predicted).top(_REASONS):
+            (misled if word.score > 0 else warned).append(word.text)
     text = re.sub(rf"(?:\s*{MARKUP_PATTERN})+\s*", "\n\n", mistake.text).strip()
     left_out = max(0, len(text) - _MAX_SHOWN_CHARACTERS)
     return {
@@ -133,6 +142,8 @@ def _mistake(mistake: Mistake) -> dict[str, Any]:
         "beginning": shorten(mistake.text, 160),
         "text": text[:_MAX_SHOWN_CHARACTERS],
         "left_out": left_out,
+        "misled": misled,
+        "warned": warned,
     }
 
 

@@ -126,6 +126,10 @@ def evaluate(
             facts=facts,
             pictures=[curves] if curves.is_file() else [],
             notes=notes,
+            # Of other models, each reason takes as many predictions as the review has words.
+            explain=(lambda text, label: classifier.explain([text], label=label)[0])
+            if classifier.additive
+            else None,
         )
     if as_json:
         typer.echo(report_json(evaluation, title=title, facts=facts, notes=notes))
