@@ -11,7 +11,6 @@ from sentiment_lstm.batches import (
     collate_tensors,
     fixed_length_dataset,
     padding_share,
-    token_budget_batches,
 )
 from tests.contracts import small_model
 
@@ -73,22 +72,6 @@ def test_only_the_last_batch_is_short():
     order = list(LengthBucketSampler(LENGTHS, batch_size=10, seed=1, window_batches=7))
     starts = [LENGTHS[order[at : at + 10]] for at in range(0, len(order), 10)]
     assert all(np.ptp(batch) < np.ptp(LENGTHS) / 2 for batch in starts)
-
-
-def test_budget_batches_hold_every_review_once_within_the_budget():
-    batches = token_budget_batches(LENGTHS, budget_tokens=4000)
-    assert sorted(np.concatenate(batches)) == list(range(len(LENGTHS)))
-    assert max(len(batch) * LENGTHS[batch].max() for batch in batches) <= 4000
-    assert len(batches) < LENGTHS.sum() / 4000 * 1.25
-
-
-def test_a_review_longer_than_the_budget_stands_alone():
-    batches = token_budget_batches([10, 5000, 10], budget_tokens=100)
-    assert [sorted(batch.tolist()) for batch in batches] == [[0, 2], [1]]
-
-
-def test_no_review_makes_no_batch():
-    assert token_budget_batches([], budget_tokens=100) == []
 
 
 def test_padding_share_compares_the_tokens_with_the_steps_computed_for_them():

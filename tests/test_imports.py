@@ -37,6 +37,7 @@ LIGHT = [
     "sentiment_lstm.soft_labels",
     "sentiment_lstm.teacher_labels",
     "sentiment_lstm.text",
+    "sentiment_lstm.token_budget",
     "sentiment_lstm.tuning.pictures",
     "sentiment_lstm.tuning.space",
     "sentiment_lstm.tuning.study",

@@ -21,7 +21,6 @@ __all__ = [
     "fixed_length_dataset",
     "padding_share",
     "segment_bounds",
-    "token_budget_batches",
 ]
 
 _WINDOW_BATCHES = 50
@@ -188,29 +187,6 @@ def segment_bounds(
     place = np.arange(len(text)) - np.repeat(np.cumsum(counts) - counts, counts)
     start = place * sizes[text]
     return text, start, np.minimum(start + sizes[text], lengths[text])
-
-
-def token_budget_batches(
-    lengths: Sequence[int] | NDArray[np.int64], *, budget_tokens: int
-) -> list[NDArray[np.int64]]:
-    """Cut reviews, sorted by length, into batches whose padded size stays within a budget.
-
-    Args:
-        lengths: (N,) tokens a review.
-        budget_tokens: the most tokens of a batch, padding included; a longer review stands alone.
-
-    Returns:
-        Positions into `lengths`, batch by batch, every review once.
-    """
-    lengths = np.asarray(lengths)
-    order = np.argsort(lengths, kind="stable")
-    batches, start = [], 0
-    for end in range(1, len(order) + 1):
-        full = end == len(order) or (end + 1 - start) * lengths[order[end]] > budget_tokens
-        if full:
-            batches.append(order[start:end])
-            start = end
-    return batches
 
 
 def padding_share(

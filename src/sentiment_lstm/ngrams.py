@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
-from sentiment_lstm.batches import RaggedIds, collate_ragged, token_budget_batches
+from sentiment_lstm.batches import RaggedIds, collate_ragged
 from sentiment_lstm.model.ngram_channel import NgramChannel, hash_ngrams
+from sentiment_lstm.token_budget import token_budget_batches
 
 __all__ = ["fit_ngram_channel", "fit_ngram_table", "ngram_logits", "ngram_presence"]
 

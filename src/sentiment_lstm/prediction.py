@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
 from sentiment_lstm import artefact
-from sentiment_lstm.batches import collate_ragged, token_budget_batches
+from sentiment_lstm.batches import collate_ragged
 from sentiment_lstm.classifier import ScoredTokens, TextClassifier
 from sentiment_lstm.errors import ModelError
 from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.quiet import quiet_libraries
+from sentiment_lstm.token_budget import token_budget_batches
 from sentiment_lstm.tokens import saved_tokenizer, tokenize_texts
 
 __all__ = ["Classifier", "load"]

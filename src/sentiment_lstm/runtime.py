@@ -23,6 +23,7 @@ from sentiment_lstm import artefact
 from sentiment_lstm.classifier import ScoredTokens, TextClassifier
 from sentiment_lstm.errors import ModelError
 from sentiment_lstm.text import MARKUP_PATTERN
+from sentiment_lstm.token_budget import token_budget_batches
 
 __all__ = ["OnnxClassifier", "available_cpus", "load"]
 
@@ -176,7 +177,8 @@ class OnnxClassifier(TextClassifier):
         if self.max_length_tokens is not None:
             ids = [_cut(row, self.max_length_tokens) for row in ids]
         logits = np.zeros((len(texts), len(self.labels)))
-        for batch in _batches([len(row) for row in ids], self.batch_tokens):
+        sizes = [len(row) for row in ids]
+        for batch in token_budget_batches(sizes, budget_tokens=self.batch_tokens):
             logits[batch] = self._run([ids[place] for place in batch], explain=False)[0]
         return logits, lengths
 
@@ -309,15 +311,3 @@ def _max_length(path: Path) -> int | None:
 def _cut(row: list, limit: int) -> list:
     """Cut to so many tokens, the last of which ends the text, as the tokenizer does it."""
     return row if len(row) <= limit else [*row[: limit - 1], row[-1]]
-
-
-def _batches(lengths: Sequence[int], budget_tokens: int) -> Iterator[list[int]]:
-    """Put texts of about one length together, up to so many tokens with their padding."""
-    batch: list[int] = []
-    for place in np.argsort(lengths, kind="stable").tolist():
-        if batch and (len(batch) + 1) * lengths[place] > budget_tokens:
-            yield batch
-            batch = []
-        batch.append(place)
-    if batch:
-        yield batch

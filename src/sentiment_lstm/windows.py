@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from torch.utils.data import Sampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from sentiment_lstm.batches import LengthBucketSampler, collate_ragged, token_budget_batches
+from sentiment_lstm.batches import LengthBucketSampler, collate_ragged
 from sentiment_lstm.errors import ModelError
 from sentiment_lstm.precision import mixed_precision
 from sentiment_lstm.text import MARKUP_PATTERN
+from sentiment_lstm.token_budget import token_budget_batches
 
 __all__ = [
     "MAX_WINDOW_TOKENS",
