@@ -47,7 +47,6 @@ from common import (
     package_versions,
     run_script,
     sample,
-    usable_cores,
     write_json,
     write_text,
 )
@@ -62,6 +61,7 @@ from sentiment_lstm.data import load_reviews
 from sentiment_lstm.errors import DataError, nearest
 from sentiment_lstm.metrics import wilson_interval
 from sentiment_lstm.recipes import load_recipe, recipe_names
+from sentiment_lstm.runtime import available_cpus
 from tables import duration, markdown, rich_table
 
 __all__ = ["accuracy", "coverage"]
@@ -115,7 +115,7 @@ def accuracy(
 ) -> None:
     """Measure accuracy and training time on the official IMDB splits."""
     console = Console(highlight=False)
-    threads = threads or usable_cores()
+    threads = threads or available_cpus()
     torch.set_num_threads(threads)
     work = work or WORK
     results = results or (RESULTS if limit is None else work)

@@ -25,6 +25,7 @@ from rich.table import Table
 from sentiment_lstm.data import load_reviews
 from sentiment_lstm.errors import DataError, SentimentError
 from sentiment_lstm.figures import write_file
+from sentiment_lstm.runtime import available_cpus
 
 __all__ = [
     "DEFAULT_SOURCE",
@@ -45,7 +46,6 @@ __all__ = [
     "run_script",
     "sample",
     "text_table",
-    "usable_cores",
     "write_json",
     "write_text",
 ]
@@ -94,7 +94,7 @@ def machine_facts() -> dict[str, Any]:
     """What a timing depends on: processor, the cores this process may use, memory, system."""
     return {
         "cpu": _cpu_model(),
-        "cores": usable_cores(),
+        "cores": available_cpus(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "system": f"{platform.system()} {platform.machine()}",
     }
@@ -106,13 +106,6 @@ def machine_line(machine: Mapping[str, Any], threads: int) -> str:
         f"{machine['cpu']}, {counted(machine['cores'], 'core')}, {machine['memory_gib']} GiB of "
         f"memory, {machine['system']}, {counted(threads, 'thread')}"
     )
-
-
-def usable_cores() -> int:
-    """Count the cores that this process may use, which a container can make fewer."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def package_versions(*names: str) -> dict[str, str]:

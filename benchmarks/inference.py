@@ -40,7 +40,6 @@ from common import (
     package_versions,
     run_script,
     sample,
-    usable_cores,
     write_json,
 )
 from sentiment_lstm import artefact, prediction, runtime
@@ -87,7 +86,7 @@ def inference(
     content: dict[str, Any] = {
         "question": (__doc__ or "").splitlines()[0],
         "machine": machine_facts(),
-        "threads": usable_cores(),
+        "threads": runtime.available_cpus(),
         "versions": package_versions("onnxruntime", "tokenizers", "numpy", "torch", "scikit-learn"),
         "commit": commit(),
         "reviews": len(texts),
@@ -166,7 +165,7 @@ def _encoder(model: Any) -> Callable[[list[str]], object]:  # noqa: ANN401
         assert program is not None
         program.save(path)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = usable_cores()
+    options.intra_op_num_threads = runtime.available_cpus()
     session = onnxruntime.InferenceSession(path, options)
 
     def read(texts: list[str]) -> None:

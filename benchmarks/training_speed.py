@@ -45,7 +45,6 @@ from common import (
     run_script,
     sample,
     text_table,
-    usable_cores,
     write_json,
     write_text,
 )
@@ -53,6 +52,7 @@ from loops import PlainModel, library_loop, lstm_flops_per_token, plain_loop
 from sentiment_lstm.model import SentimentConfig
 from sentiment_lstm.precision import fast_bfloat16
 from sentiment_lstm.recipes import Recipe, load_recipe, override
+from sentiment_lstm.runtime import available_cpus
 from sentiment_lstm.tokens import load_tokenizer, tokenize_texts
 from sentiment_lstm.training import build_model
 
@@ -87,7 +87,7 @@ def training_speed(
 ) -> None:
     """Measure training throughput beside plain PyTorch and beside matrix multiplication."""
     console = Console(highlight=False)
-    threads = threads or usable_cores()
+    threads = threads or available_cpus()
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     # As `train` does, and for all rivals: a CPU is slow on numbers below 1e-38.
