@@ -44,6 +44,13 @@ def test_what_cannot_be_classified_is_named_with_its_position(texts: object, com
         check_texts(texts)
 
 
+def test_a_text_of_too_many_characters_is_named_with_both_numbers():
+    texts = ["a" * 1_000, "b" * 1_001]
+    assert check_texts(texts) == texts
+    with pytest.raises(TextError, match="Text 2 has 1,001 characters, more than the 1,000 that"):
+        check_texts(texts, max_characters=1_000)
+
+
 def test_blank_texts_pass_when_allowed():
     assert check_texts(["", " "], allow_blank=True) == ["", " "]
 

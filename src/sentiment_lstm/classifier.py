@@ -154,7 +154,7 @@ class TextClassifier(ABC):
         Raises:
             TextError: a text is empty, too long or not a string, or `abstain` is not from 0 to 1.
         """
-        checked = _checked(texts, allow_blank=allow_blank)
+        checked = check_texts(texts, allow_blank=allow_blank, max_characters=_MAX_CHARACTERS)
         threshold = check_threshold(self.abstain_below if abstain is None else abstain)
         logits, lengths = self._score(checked, on_progress)
         return self._predictions(logits, lengths, threshold)
@@ -183,7 +183,8 @@ class TextClassifier(ABC):
         Raises:
             TextError: a text is empty, too long or not a string.
         """
-        return self._score(_checked(texts), on_progress)[0]
+        checked = check_texts(texts, max_characters=_MAX_CHARACTERS)
+        return self._score(checked, on_progress)[0]
 
     def explain(
         self,
@@ -206,7 +207,7 @@ class TextClassifier(ABC):
             TextError: a text is empty, too long or not a string, or there is no such label.
             ModelError: the model is not additive, and contributions are asked for.
         """
-        checked = _checked(texts)
+        checked = check_texts(texts, max_characters=_MAX_CHARACTERS)
         threshold = check_threshold(self.abstain_below if abstain is None else abstain)
         if label is not None and label not in self.labels:
             raise TextError(f"There is no label {label!r}. Choose one of {', '.join(self.labels)}.")
@@ -339,17 +340,6 @@ def load(folder: str | Path | None = None, *, threads: int | None = None) -> Tex
     from sentiment_lstm import prediction
 
     return prediction.load(folder)
-
-
-def _checked(texts: Iterable[str], *, allow_blank: bool = False) -> list[str]:
-    checked = check_texts(texts, allow_blank=allow_blank)
-    for position, text in enumerate(checked):
-        if len(text) > _MAX_CHARACTERS:
-            raise TextError(
-                f"Text {position + 1} has {len(text):,} characters, more than the "
-                f"{_MAX_CHARACTERS:,} that are read at once. Cut it into parts."
-            )
-    return checked
 
 
 def _merged(

@@ -21,16 +21,19 @@ def is_blank(text: str) -> bool:
     return not _MARKUP.sub(" ", text).strip()
 
 
-def check_texts(texts: Iterable[object], *, allow_blank: bool = False) -> list[str]:
+def check_texts(
+    texts: Iterable[object], *, allow_blank: bool = False, max_characters: int | None = None
+) -> list[str]:
     """Return the texts as a list, each of them a string that can be encoded, none of them blank.
 
     Args:
         texts: any iterable but a single string, which would be read letter by letter.
         allow_blank: let empty and whitespace-only texts pass.
+        max_characters: the most that a text may have; None for any number.
 
     Raises:
-        TextError: a text is not a string, is blank, or holds a lone surrogate; the message names
-            its position.
+        TextError: a text is not a string, is blank or too long, or holds a lone surrogate; the
+            message names its position.
     """
     if isinstance(texts, (str, bytes)):
         raise TextError("Expected a list of texts, got a single one. Put it in a list: [text].")
@@ -40,6 +43,11 @@ def check_texts(texts: Iterable[object], *, allow_blank: bool = False) -> list[s
         if not isinstance(text, str):
             kind = "null" if text is None else type(text).__name__
             raise TextError(f"{where} is {kind} ({text!r:.60}), not a string. Pass only strings.")
+        if max_characters is not None and len(text) > max_characters:
+            raise TextError(
+                f"{where} has {len(text):,} characters, more than the {max_characters:,} that are "
+                "read at once. Cut it into parts."
+            )
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:

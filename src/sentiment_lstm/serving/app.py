@@ -162,13 +162,7 @@ class _Service:
                 f"There are {len(texts):,} texts, more than the {limits.max_items:,} that are "
                 "taken at once. Send them in parts.",
             )
-        for position, text in enumerate(check_texts(texts)):
-            if len(text) > limits.max_characters:
-                raise Refusal(
-                    422,
-                    f"Text {position + 1} has {len(text):,} characters, more than the "
-                    f"{limits.max_characters:,} that are taken. Cut it into parts.",
-                )
+        check_texts(texts, max_characters=limits.max_characters)
 
 
 def _scores(prediction: Prediction, top_k: int | None) -> list[dict[str, Any]]:
