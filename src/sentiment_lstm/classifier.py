@@ -23,7 +23,7 @@ from sentiment_lstm.ordinal import expected_values
 from sentiment_lstm.reliability import softmax
 from sentiment_lstm.text import check_texts
 
-__all__ = ["Explanation", "Prediction", "ScoredTokens", "TextClassifier", "load"]
+__all__ = ["Explanation", "Prediction", "ScoredTokens", "TextClassifier", "load", "word_scores"]
 
 # A text is read at once, and takes about a kilobyte a token while it is.
 _MAX_CHARACTERS = 2_000_000
@@ -226,27 +226,25 @@ class TextClassifier(ABC):
 
     def explanation(
         self,
-        text: str,
-        scored: ScoredTokens,
         *,
         prediction: Prediction,
         label: str,
         method: str,
+        logits: NDArray[np.float64],
+        words: list[TokenScore],
         convergence_delta: float | None = None,
     ) -> Explanation:
-        """Put the scores of a text's tokens together to those of its words.
+        """Put a prediction and the scores of its words together.
 
         Args:
-            text: that was scored.
-            scored: its tokens.
-            prediction: what the model says of it.
-            label: the class to explain.
+            prediction: what the model says of the text.
+            label: the class that is explained.
             method: how the scores were found.
+            logits: (C,), of the text.
+            words: in reading order.
             convergence_delta: as in `Explanation`.
         """
-        logit = float(self._margin(scored.logits[None], label)[0])
-        scores = self._margin(scored.scores, label)  # (T,)
-        words = _merged(text, scores, scored.offsets, scored.words)
+        logit = float(self.margin(logits, label))
         return Explanation(
             prediction=prediction,
             label=label,
@@ -257,16 +255,23 @@ class TextClassifier(ABC):
             convergence_delta=convergence_delta,
         )
 
+    def margin(self, logits: NDArray[np.float64], label: str) -> NDArray[np.float64]:
+        """Give the logit of a class above the mean of the others': (..., C) -> (...)."""
+        place = self.labels.index(label)
+        return logits[..., place] - np.delete(logits, place, axis=-1).mean(axis=-1)
+
     def _contributions(self, text: str, label: str | None, threshold: float) -> Explanation:
         scored = self._score_tokens(text)
         lengths = np.array([scored.length_tokens])
         prediction = self._predictions(scored.logits[None], lengths, threshold)[0]
+        label = label or prediction.label
+        scores = self.margin(scored.scores, label)  # (T,)
         return self.explanation(
-            text,
-            scored,
             prediction=prediction,
-            label=label or prediction.label,
+            label=label,
             method="contributions",
+            logits=scored.logits,
+            words=word_scores(text, scores, scored.offsets, scored.words),
         )
 
     def _occlusion(self, text: str, label: str | None, threshold: float) -> Explanation:
@@ -274,20 +279,13 @@ class TextClassifier(ABC):
         prediction = self._predictions(logits, lengths, threshold)[0]
         label = label or prediction.label
         words = occlusion(text, self.predict_proba, class_index=self.labels.index(label))
-        logit = float(self._margin(logits, label)[0])
-        return Explanation(
+        return self.explanation(
             prediction=prediction,
             label=label,
             method="occlusion",
-            logit=logit,
-            base=logit - sum(word.score for word in words),
+            logits=logits[0],
             words=words,
         )
-
-    def _margin(self, logits: NDArray[np.float64], label: str) -> NDArray[np.float64]:
-        """Give the logit of a class above the mean of the others': (..., C) -> (...)."""
-        place = self.labels.index(label)
-        return logits[:, place] - np.delete(logits, place, axis=1).mean(axis=1)
 
     def _predictions(
         self, logits: NDArray[np.float64], lengths: NDArray[np.int64], threshold: float
@@ -342,13 +340,20 @@ def load(folder: str | Path | None = None, *, threads: int | None = None) -> Tex
     return prediction.load(folder)
 
 
-def _merged(
+def word_scores(
     text: str,
     scores: NDArray[np.float64],
     offsets: Sequence[tuple[int, int]],
     words: Sequence[int | None],
 ) -> list[TokenScore]:
-    """Put the pieces of each word together again."""
+    """Put the pieces of each word together again, and add up their scores.
+
+    Args:
+        text: of T tokens.
+        scores: (T,), one a token.
+        offsets: as in `ScoredTokens`.
+        words: as in `ScoredTokens`.
+    """
     merged: list[TokenScore] = []
     last: int | None = None
     for score, (start, end), word in zip(scores.tolist(), offsets, words, strict=True):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from sentiment_lstm.classifier import Explanation, ScoredTokens
+from sentiment_lstm.classifier import Explanation, word_scores
 from sentiment_lstm.errors import ModelError
 from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.prediction import Classifier
@@ -57,7 +57,8 @@ def integrated_gradients(
         if model.ngrams is not None and model.config.ngram_scale > 0:
             ngrams = model.config.ngram_scale * model.ngrams.token_scores(ids, mask)
     (prediction,) = classifier.predict([text])
-    target = classifier.labels.index(label or prediction.label)
+    label = label or prediction.label
+    target = classifier.labels.index(label)
 
     def margin(embedded: Tensor) -> Tensor:
         # Each interpolated token is a row of a table of its own, which stands in for the model's:
@@ -79,23 +80,14 @@ def integrated_gradients(
         internal_batch_size=8,
         return_convergence_delta=True,
     )
-    scores = torch.zeros(ids.shape[1], model.num_labels, dtype=torch.float64)
-    # As a logit of the class alone, so that its margin over the others is what was attributed.
-    scores[:, target] = attributed.sum(2)[0].detach().double()
-    scores = scores + ngrams[0].double() / model.config.temperature
-    scored = ScoredTokens(
-        logits=logits,
-        scores=scores.numpy(),
-        offsets=encoding["offset_mapping"],
-        words=encoding.word_ids(),
-        length_tokens=ids.shape[1],
-    )
+    fixed = ngrams[0].double().numpy() / model.config.temperature  # (T, C)
+    scores = attributed.sum(2)[0].detach().double().numpy() + classifier.margin(fixed, label)
     return classifier.explanation(
-        text,
-        scored,
         prediction=prediction,
-        label=classifier.labels[target],
+        label=label,
         method="gradients",
+        logits=logits,
+        words=word_scores(text, scores, encoding["offset_mapping"], encoding.word_ids()),
         convergence_delta=float(delta[0]),
     )
 
