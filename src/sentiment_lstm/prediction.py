@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import PreTrainedTokenizerFast
+from transformers import BatchEncoding, PreTrainedTokenizerFast
 
 from sentiment_lstm import artefact
 from sentiment_lstm.batches import collate_ragged
@@ -98,6 +98,17 @@ class Classifier(TextClassifier):
         self.model = model.eval()
         self.tokenizer = tokenizer
 
+    def encode(self, text: str) -> BatchEncoding:
+        """Tokenize one text as the model reads it, with the offsets and the words of its tokens."""
+        return self.tokenizer(
+            text,
+            truncation=self.max_length_tokens is not None,
+            max_length=self.max_length_tokens,
+            return_offsets_mapping=True,
+            return_attention_mask=False,
+            verbose=False,
+        )
+
     def _score(
         self, texts: Sequence[str], on_progress: Callable[[int], None] | None
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -122,20 +133,12 @@ class Classifier(TextClassifier):
         return logits, lengths
 
     def _score_tokens(self, text: str) -> ScoredTokens:
-        limit = self.max_length_tokens
-        encoding = self.tokenizer(
-            text,
-            truncation=limit is not None,
-            max_length=limit,
-            return_offsets_mapping=True,
-            return_attention_mask=False,
-            verbose=False,
-        )
+        encoding = self.encode(text)
         ids = torch.tensor([encoding["input_ids"]])
         with torch.inference_mode():
             logits, scores = self.model.token_scores(ids)
         whole = ids.shape[1]
-        if limit is not None:
+        if self.max_length_tokens is not None:
             whole = len(tokenize_texts(self.tokenizer, [text])[0])
         return ScoredTokens(
             logits=logits[0].double().numpy(),

@@ -42,13 +42,7 @@ def integrated_gradients(
     model = classifier.model
     if not model.config.mask_padding:
         raise ModelError("Integrated gradients need a model that masks padding. Use occlusion.")
-    encoding = classifier.tokenizer(
-        text,
-        truncation=classifier.max_length_tokens is not None,
-        max_length=classifier.max_length_tokens,
-        return_offsets_mapping=True,
-        verbose=False,
-    )
+    encoding = classifier.encode(text)
     ids = torch.tensor([encoding["input_ids"]])
     mask = torch.ones_like(ids, dtype=torch.bool)
     with torch.no_grad():
