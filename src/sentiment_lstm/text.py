@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import cast
 
 from sentiment_lstm.errors import TextError
 
-__all__ = ["MARKUP_PATTERN", "check_texts", "is_blank", "sentences", "shorten"]
+__all__ = ["MARKUP_PATTERN", "check_texts", "fault", "is_blank", "sentences", "shorten"]
 
 # IMDB's reviews keep their line breaks as `<br />`. The pattern stays inside what Oniguruma
 # (tokenizers), Python and JavaScript read alike, because tokenizer.json carries it to all three.
@@ -39,26 +40,41 @@ def check_texts(
         raise TextError("Expected a list of texts, got a single one. Put it in a list: [text].")
     checked: list[str] = []
     for position, text in enumerate(texts):
-        where = f"Text {position + 1}"
-        if not isinstance(text, str):
-            kind = "null" if text is None else type(text).__name__
-            raise TextError(f"{where} is {kind} ({text!r:.60}), not a string. Pass only strings.")
-        if max_characters is not None and len(text) > max_characters:
-            raise TextError(
-                f"{where} has {len(text):,} characters, more than the {max_characters:,} that are "
-                "read at once. Cut it into parts."
-            )
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise TextError(
-                f"{where} holds {text[error.start]!r} at character {error.start}, half of a "
-                "surrogate pair, which UTF-8 cannot encode. Decode the text again from its source."
-            ) from error
-        if not allow_blank and is_blank(text):
-            raise TextError(f"{where} is empty ({text!r:.60}). There is nothing to classify.")
-        checked.append(text)
+        found = fault(text, allow_blank=allow_blank, max_characters=max_characters)
+        if found:
+            raise TextError(f"Text {position + 1} {found}")
+        checked.append(cast(str, text))
     return checked
+
+
+def fault(
+    text: object, *, allow_blank: bool = False, max_characters: int | None = None
+) -> str | None:
+    """Say why a text cannot be read, as a sentence without its subject; None where it can.
+
+    Args:
+        text: what may be a text.
+        allow_blank: as in :func:`check_texts`.
+        max_characters: as in :func:`check_texts`.
+    """
+    if not isinstance(text, str):
+        kind = "null" if text is None else type(text).__name__
+        return f"is {kind} ({text!r:.60}), not a string. Pass only strings."
+    if max_characters is not None and len(text) > max_characters:
+        return (
+            f"has {len(text):,} characters, more than the {max_characters:,} that are read at "
+            "once. Cut it into parts."
+        )
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        return (
+            f"holds {text[error.start]!r} at character {error.start}, half of a surrogate pair, "
+            "which UTF-8 cannot encode. Decode the text again from its source."
+        )
+    if not allow_blank and is_blank(text):
+        return f"is empty ({text!r:.60}). There is nothing to classify."
+    return None
 
 
 def sentences(text: str, *, min_words: int = 1, max_words: int = 40) -> list[str]:
