@@ -23,10 +23,18 @@ from sentiment_lstm.ordinal import expected_values
 from sentiment_lstm.reliability import softmax
 from sentiment_lstm.text import check_texts
 
-__all__ = ["Explanation", "Prediction", "ScoredTokens", "TextClassifier", "load", "word_scores"]
+__all__ = [
+    "MAX_CHARACTERS",
+    "Explanation",
+    "Prediction",
+    "ScoredTokens",
+    "TextClassifier",
+    "load",
+    "word_scores",
+]
 
 # A text is read at once, and takes about a kilobyte a token while it is.
-_MAX_CHARACTERS = 2_000_000
+MAX_CHARACTERS = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +162,7 @@ class TextClassifier(ABC):
         Raises:
             TextError: a text is empty, too long or not a string, or `abstain` is not from 0 to 1.
         """
-        checked = check_texts(texts, allow_blank=allow_blank, max_characters=_MAX_CHARACTERS)
+        checked = check_texts(texts, allow_blank=allow_blank, max_characters=MAX_CHARACTERS)
         threshold = check_threshold(self.abstain_below if abstain is None else abstain)
         logits, lengths = self._score(checked, on_progress)
         return self._predictions(logits, lengths, threshold)
@@ -183,7 +191,7 @@ class TextClassifier(ABC):
         Raises:
             TextError: a text is empty, too long or not a string.
         """
-        checked = check_texts(texts, max_characters=_MAX_CHARACTERS)
+        checked = check_texts(texts, max_characters=MAX_CHARACTERS)
         return self._score(checked, on_progress)[0]
 
     def explain(
@@ -207,7 +215,7 @@ class TextClassifier(ABC):
             TextError: a text is empty, too long or not a string, or there is no such label.
             ModelError: the model is not additive, and contributions are asked for.
         """
-        checked = check_texts(texts, max_characters=_MAX_CHARACTERS)
+        checked = check_texts(texts, max_characters=MAX_CHARACTERS)
         threshold = check_threshold(self.abstain_below if abstain is None else abstain)
         if label is not None and label not in self.labels:
             raise TextError(f"There is no label {label!r}. Choose one of {', '.join(self.labels)}.")

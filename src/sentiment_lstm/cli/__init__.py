@@ -23,6 +23,7 @@ from sentiment_lstm.cli import (
     finetune_teacher,
     predict,
     recipes,
+    score,
     serve,
     train,
     tune,
@@ -48,6 +49,7 @@ app.command("behaviour")(behaviour.behaviour)
 app.command("explain")(explain.explain)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
+app.command("score")(score.score)
 app.command("serve")(serve.serve)
 app.add_typer(recipes.app, name="recipes")
 
@@ -59,6 +61,8 @@ _EXTRAS = {
     "prometheus_client": "serve",
     "uvicorn": "serve",
     "filelock": "tune",
+    "fsspec": "scale",
+    "ray": "scale",
     "optuna": "tune",
     **dict.fromkeys(
         ("datasets", "matplotlib", "onnx", "pyarrow", "safetensors", "scipy", "sklearn"), "train"
