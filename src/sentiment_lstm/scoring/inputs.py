@@ -21,6 +21,7 @@ __all__ = [
     "InputFile",
     "Opened",
     "find_inputs",
+    "hash_file",
     "open_bytes",
     "open_seekable",
     "split_suffixes",
@@ -137,6 +138,17 @@ def open_bytes(file: InputFile) -> Opened:
     if compression:
         stream = _DECOMPRESSED[compression](stream)
     return Opened(stream=stream, raw=raw)
+
+
+def hash_file(file: InputFile) -> str:
+    """Read an input file for its SHA-256 alone.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    opened = open_bytes(file)
+    with opened.raw:
+        return opened.sha256()
 
 
 def open_seekable(file: InputFile) -> IO[bytes]:

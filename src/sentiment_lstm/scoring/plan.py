@@ -10,7 +10,7 @@ from typing import Any
 
 from sentiment_lstm import artefact
 from sentiment_lstm.errors import ModelError, SaveError
-from sentiment_lstm.scoring.inputs import InputFile, open_bytes
+from sentiment_lstm.scoring.inputs import InputFile, hash_file
 from sentiment_lstm.scoring.ledger import Ledger
 
 __all__ = ["REMEDY", "check_apart", "make_plan", "model_files", "take_up"]
@@ -102,9 +102,8 @@ def _check_same(
             raise refuse(f"another {file.name}, of {known['size_bytes']:,} bytes")
         # A copy has another date and the same content; parts are compared as they are read.
         if file.changed != known["changed"] and place in records:
-            with open_bytes(file).raw as raw:
-                if raw.sha256() != records[place]["sha256"]:
-                    raise refuse(f"another {file.name}, whose content has changed since")
+            if hash_file(file) != records[place]["sha256"]:
+                raise refuse(f"another {file.name}, whose content has changed since")
 
 
 def check_apart(files: Sequence[InputFile], ledger: Ledger) -> None:

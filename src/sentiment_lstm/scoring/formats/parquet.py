@@ -19,7 +19,7 @@ from sentiment_lstm.scoring.formats.base import (
     Rejected,
     first_sentence,
 )
-from sentiment_lstm.scoring.inputs import InputFile, open_bytes, open_seekable
+from sentiment_lstm.scoring.inputs import InputFile, hash_file, open_seekable
 
 __all__ = ["ParquetFormat"]
 
@@ -48,8 +48,7 @@ class ParquetFormat(Format):
         """Read a file part by part; rows whose text is no UTF-8 are rejected."""
         row = 1
         try:
-            with open_bytes(file).raw as raw:
-                self.sha256 = raw.sha256()
+            self.sha256 = hash_file(file)
             with open_seekable(file) as seekable, pyarrow.parquet.ParquetFile(seekable) as found:
                 self._check_schema(found.schema_arrow)
                 total = max(found.metadata.num_rows, 1)

@@ -1,0 +1,53 @@
+"""What the tests of scoring share: Ray on this machine, real texts, files of them."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+from datasets import DatasetDict
+
+WORKERS = 2
+
+
+@pytest.fixture(scope="package")
+def here() -> Iterator[None]:
+    """Ray on this machine, started once for all the tests that only need it running."""
+    ray.init(
+        num_cpus=WORKERS,
+        include_dashboard=False,
+        object_store_memory=100 << 20,
+        logging_level=logging.CRITICAL,
+        log_to_driver=False,
+    )
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def texts(sentences: DatasetDict) -> list[str]:
+    """Real sentences."""
+    return [*sentences["train"]["text"], *sentences["test"]["text"]]
+
+
+def write_csv(path: Path, texts: list[str], **columns: list) -> Path:
+    """Write texts with an id, and other columns, to a CSV file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "text", *columns])
+        writer.writerows(zip(range(len(texts)), texts, *columns.values(), strict=True))
+    return path
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Give the bytes of every file of a result, by name; the state of its run apart."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and ".score" not in path.parts
+    }
