@@ -43,7 +43,8 @@ from common import (
     write_json,
 )
 from sentiment_lstm import artefact, prediction, runtime
-from sentiment_lstm.export import _quiet_exporter
+from sentiment_lstm.batches import collate_ragged
+from sentiment_lstm.quiet import quiet_exporter
 from sentiment_lstm.tokens import embedded_bert_folder, load_tokenizer
 
 _ENCODER_TOKENS = 512
@@ -153,7 +154,7 @@ def _encoder(model: Any) -> Callable[[list[str]], object]:  # noqa: ANN401
     path = Path(place) / "encoder.onnx"
     ids = torch.ones(2, 16, dtype=torch.int64)
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=_ENCODER_TOKENS)}
-    with _quiet_exporter():
+    with quiet_exporter():
         program = torch.onnx.export(
             model.eval(),
             (ids, torch.ones_like(ids)),
@@ -173,11 +174,8 @@ def _encoder(model: Any) -> Callable[[list[str]], object]:  # noqa: ANN401
         rows.sort(key=len)
         for start in range(0, len(rows), 4):
             batch = rows[start : start + 4]
-            input_ids = np.zeros((len(batch), len(batch[-1])), dtype=np.int64)
-            for row, values in enumerate(batch):
-                input_ids[row, : len(values)] = values
-            mask = (input_ids != 0).astype(np.int64)
-            session.run(None, {"input_ids": input_ids, "attention_mask": mask})
+            tensors = collate_ragged([{"input_ids": ids} for ids in batch])
+            session.run(None, {name: tensor.numpy() for name, tensor in tensors.items()})
 
     return read
 
