@@ -55,15 +55,15 @@ app.add_typer(recipes.app, name="recipes")
 # The package that a command lacks, and the extra that brings it.
 _EXTRAS = {
     "captum": "explain",
-    "fastapi": "serve",
-    "prometheus_client": "serve",
-    "uvicorn": "serve",
-    "filelock": "tune",
-    "optuna": "tune",
+    **dict.fromkeys(("fastapi", "prometheus_client", "uvicorn"), "serve"),
+    **dict.fromkeys(("filelock", "optuna"), "tune"),
     **dict.fromkeys(
-        ("datasets", "matplotlib", "onnx", "pyarrow", "safetensors", "scipy", "sklearn"), "train"
+        (
+            *("accelerate", "datasets", "jinja2", "matplotlib", "onnx", "plotly", "pyarrow"),
+            *("safetensors", "scipy", "sklearn", "torch", "transformers"),
+        ),
+        "train",
     ),
-    **dict.fromkeys(("accelerate", "jinja2", "plotly", "torch", "transformers"), "train"),
 }
 
 
