@@ -18,8 +18,7 @@ from sentiment_lstm.recipes import recipe_from_dict
 BUNDLED = Path(__file__).resolve().parents[1] / "src" / "sentiment_lstm" / "bundled"
 FILES = (
     artefact.CONFIG,
-    "tokenizer.json",
-    "tokenizer_config.json",
+    *artefact.TOKENIZER,
     artefact.CALIBRATION,
     artefact.TRAINING,
     artefact.ONNX_QUANTIZED,

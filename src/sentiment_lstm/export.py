@@ -75,7 +75,7 @@ def export(folder: str | Path, *, validation: datasets.Dataset | None = None) ->
     classifier = prediction.load(folder)
     config = artefact.seal(folder)
     kept = {key: config[key] for key in (artefact.WEIGHTS_HASH, artefact.TOKENIZER_HASH)}
-    target = folder / "onnx"
+    target = folder / artefact.ONNX_FOLDER
 
     def write(new: Path) -> None:
         exact, small = (new / Path(name).name for name in (artefact.ONNX, artefact.ONNX_QUANTIZED))

@@ -76,20 +76,21 @@ def load(
     """
     folder = artefact.existing_folder(folder)
     config = artefact.verify(folder)
-    found = artefact.onnx_files(folder) if file is None else [folder / "onnx" / file]
+    found = artefact.onnx_files(folder) if file is None else [folder / artefact.ONNX_FOLDER / file]
     if not found or not found[0].is_file():
         raise ModelError(
             f"{folder}: holds no ONNX file{'' if file is None else f' {file!r}'}. "
             "Run `sentiment-lstm export` on it."
         )
     facts, thresholds = artefact.facts_and_thresholds(folder)
-    tokenizer = _tokenizer(folder / "tokenizer.json")
+    tokenizer_file, tokenizer_config = (folder / name for name in artefact.TOKENIZER)
+    tokenizer = _tokenizer(tokenizer_file)
     return OnnxClassifier(
         _session(found[0], config),
         config,
         tokenizer,
-        _tokenizer_of_plain_text(tokenizer, folder / "tokenizer.json"),
-        max_length_tokens=_max_length(folder / "tokenizer_config.json"),
+        _tokenizer_of_plain_text(tokenizer, tokenizer_file),
+        max_length_tokens=_max_length(tokenizer_config),
         threads=threads or available_cpus(),
         batch_tokens=batch_tokens,
         facts=facts,
