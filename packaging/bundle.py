@@ -52,6 +52,7 @@ def main() -> None:
             metrics=metrics,
             training=training,
             calibration=artefact.read_json(folder / artefact.CALIBRATION),
+            bundled=True,
         )
         (folder / artefact.CARD).write_text(card, encoding="utf-8")
 
