@@ -43,8 +43,11 @@ from common import (
     write_json,
 )
 from sentiment_lstm import artefact, prediction, runtime
-from sentiment_lstm.export import _quiet_exporter
+from sentiment_lstm.batches import collate_ragged
+from sentiment_lstm.quiet import quiet_exporter
 from sentiment_lstm.tokens import embedded_bert_folder, load_tokenizer
+
+Rivals = dict[str, tuple[Callable[[list[str]], object], float]]
 
 _ENCODER_TOKENS = 512
 _DISTILBERT = {"hidden_size": 768, "num_hidden_layers": 6, "intermediate_size": 3072}
@@ -66,15 +69,25 @@ print(json.dumps([seconds, int(status["VmHWM"].split()[0]) / 1024]))
 
 def inference(
     model: Annotated[Path, typer.Argument(help="An exported model folder, with its weights.")],
-    source: str = DEFAULT_SOURCE,
-    reviews: int = 1000,
-    rounds: int = 3,
+    source: Annotated[
+        str, typer.Option(help="Reviews: a folder, or imdb for the hub's copy.")
+    ] = DEFAULT_SOURCE,
+    reviews: Annotated[int, typer.Option(min=4, help="Drawn from the test split.")] = 1000,
+    rounds: Annotated[int, typer.Option(min=1, help="Timed calls of each rival.")] = 3,
+    encoders: Annotated[
+        bool, typer.Option(help="Time the encoders as well, which are slow to export and to read.")
+    ] = True,
+    results: Annotated[
+        Path | None, typer.Option(help="Where to write; benchmarks/results.")
+    ] = None,
 ) -> None:
-    """Time the rivals in turn, and write results/inference.json."""
+    """Time the rivals in turn, and write inference.json."""
     loaded = load_binary_reviews(source)
     texts = list(sample(loaded["test"], reviews, seed=0)["text"])
     train = sample(loaded["train"], 10_000, seed=0)
     predictors = _rivals(model, list(train["text"]), list(train["label"]))
+    if encoders:
+        predictors |= _encoders()
     calls, work = {}, {}
     for name, (predict, share) in predictors.items():
         count = max(int(len(texts) * share), 4)
@@ -95,7 +108,7 @@ def inference(
         "single_review_ms": _single(model, texts),
         "fresh_process": _fresh(model, texts),
     }
-    write_json(RESULTS / "inference.json", content)
+    write_json((results or RESULTS) / "inference.json", content)
     rows = [
         [name, f"{speed:,.0f}" if speed > 20 else f"{speed:.1f}", f"{speeds[first] / speed:.2f}x"]
         for name, speed in speeds.items()
@@ -105,9 +118,7 @@ def inference(
     print(machine_line(content["machine"], content["threads"]))
 
 
-def _rivals(
-    folder: Path, texts: list[str], labels: list[int]
-) -> dict[str, tuple[Callable[[list[str]], object], float]]:
+def _rivals(folder: Path, texts: list[str], labels: list[int]) -> Rivals:
     """Give what predicts, by name, and the share of the reviews that it gets."""
     import fasttext
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
@@ -128,8 +139,6 @@ def _rivals(
             str(Path(place) / "train.txt"), dim=10, epoch=5, wordNgrams=2, verbose=0
         )
     vader = SentimentIntensityAnalyzer()
-    minilm = AutoModel.from_pretrained(embedded_bert_folder(), local_files_only=True)
-    distilbert = BertModel(BertConfig(**_DISTILBERT))
     return {
         "sentiment-lstm, 8 bits": (small.predict_proba, 1.0),
         "sentiment-lstm, 32 bits": (exact.predict_proba, 1.0),
@@ -141,9 +150,17 @@ def _rivals(
             1.0,
         ),
         "VADER": (lambda batch: [vader.polarity_scores(text) for text in batch], 0.1),
+    }  # fmt: skip
+
+
+def _encoders() -> Rivals:
+    """Give the encoders, as :func:`_rivals` gives the others."""
+    minilm = AutoModel.from_pretrained(embedded_bert_folder(), local_files_only=True)
+    distilbert = BertModel(BertConfig(**_DISTILBERT))
+    return {
         "MiniLM encoder": (_encoder(minilm), 0.05),
         "DistilBERT-sized encoder": (_encoder(distilbert), 0.012),
-    }  # fmt: skip
+    }
 
 
 def _encoder(model: Any) -> Callable[[list[str]], object]:  # noqa: ANN401
@@ -153,7 +170,7 @@ def _encoder(model: Any) -> Callable[[list[str]], object]:  # noqa: ANN401
     path = Path(place) / "encoder.onnx"
     ids = torch.ones(2, 16, dtype=torch.int64)
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=_ENCODER_TOKENS)}
-    with _quiet_exporter():
+    with quiet_exporter():
         program = torch.onnx.export(
             model.eval(),
             (ids, torch.ones_like(ids)),
@@ -173,11 +190,8 @@ def _encoder(model: Any) -> Callable[[list[str]], object]:  # noqa: ANN401
         rows.sort(key=len)
         for start in range(0, len(rows), 4):
             batch = rows[start : start + 4]
-            input_ids = np.zeros((len(batch), len(batch[-1])), dtype=np.int64)
-            for row, values in enumerate(batch):
-                input_ids[row, : len(values)] = values
-            mask = (input_ids != 0).astype(np.int64)
-            session.run(None, {"input_ids": input_ids, "attention_mask": mask})
+            tensors = collate_ragged([{"input_ids": ids} for ids in batch])
+            session.run(None, {name: tensor.numpy() for name, tensor in tensors.items()})
 
     return read
 

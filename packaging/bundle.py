@@ -18,8 +18,7 @@ from sentiment_lstm.recipes import recipe_from_dict
 BUNDLED = Path(__file__).resolve().parents[1] / "src" / "sentiment_lstm" / "bundled"
 FILES = (
     artefact.CONFIG,
-    "tokenizer.json",
-    "tokenizer_config.json",
+    *artefact.TOKENIZER,
     artefact.CALIBRATION,
     artefact.TRAINING,
     artefact.ONNX_QUANTIZED,
@@ -53,6 +52,7 @@ def main() -> None:
             metrics=metrics,
             training=training,
             calibration=artefact.read_json(folder / artefact.CALIBRATION),
+            bundled=True,
         )
         (folder / artefact.CARD).write_text(card, encoding="utf-8")
 

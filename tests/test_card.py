@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
+import sentiment_lstm
+from sentiment_lstm import artefact
 from sentiment_lstm.calibration import Calibration, calibrate
 from sentiment_lstm.card import model_card
 from sentiment_lstm.metrics import score_predictions
-from sentiment_lstm.recipes import load_recipe
+from sentiment_lstm.recipes import load_recipe, recipe_from_dict
 from tests.drawn_logits import drawn
 
 TRAINING = {"data": {"source": "reviews.csv"}, "facts": {"Recipe": "default"}}
@@ -70,3 +73,25 @@ def test_the_card_of_few_reviews_speaks_of_no_bias_and_no_threshold():
     assert "a bias" not in shown
     assert "left out of the fit" not in shown
     assert "--abstain" not in shown
+
+
+def test_the_card_of_the_packages_model_is_that_of_its_files_and_shows_what_works_with_them():
+    folder = artefact.bundled_folder()
+    training = artefact.read_json(folder / artefact.TRAINING)
+    calibration = artefact.read_json(folder / artefact.CALIBRATION)
+    shown = (folder / artefact.CARD).read_text(encoding="utf-8")
+    assert shown == model_card(
+        name="sentiment-lstm-imdb",
+        recipe=recipe_from_dict(training["recipe"]),
+        labels=sentiment_lstm.load().labels,
+        metrics=artefact.read_json(folder / artefact.METRICS),
+        training=training,
+        calibration=calibration,
+        bundled=True,
+    )
+    (code,) = re.findall(r"```python\n(.*?)```", shown, flags=re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert names["model"].thresholds == calibration["thresholds"]
+    for picture in re.findall(r"!\[.*?\]\((.*?)\)", shown):
+        assert (folder / picture).is_file()

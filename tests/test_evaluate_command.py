@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -69,6 +71,26 @@ def test_the_command_prints_and_saves_what_it_measured(
     page = Path("out/report.html").read_text(encoding="utf-8")
     assert "Learning curves" in page
     assert values["mistakes"][0]["text"][:40] in printed
+
+
+def test_the_report_names_the_words_that_misled_the_model_and_those_that_warned_it(
+    command: Command, trained: Path
+):
+    assert command("reviews.csv", *COLUMNS, "--output", "out") == 0
+    mistakes = json.loads(Path("out/metrics.json").read_text(encoding="utf-8"))["mistakes"]
+    page = html.unescape(Path("out/report.html").read_text(encoding="utf-8"))
+    classifier = load(trained)
+    expected = []
+    for mistake in mistakes:
+        (reasons,) = classifier.explain([mistake["text"]], label=mistake["predicted"])
+        strongest = sorted(reasons.words, key=lambda word: abs(word.score), reverse=True)[:6]
+        misled = [word.text for word in strongest if word.score > 0]
+        warned = [word.text for word in strongest if word.score <= 0]
+        assert misled, "a label that no word speaks for"
+        against = f"; against {', '.join(warned)}" if warned else ""
+        expected.append(f"Misled by {', '.join(misled)}{against}")
+    assert expected
+    assert re.findall(r'<p class="muted reasons" dir="auto">(.*?)</p>', page) == expected
 
 
 def test_json_is_all_that_stands_on_standard_output(

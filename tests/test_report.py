@@ -106,6 +106,7 @@ def test_the_report_is_a_page_its_pictures_and_its_figures(evaluation: Evaluatio
         assert text in shown.text
     assert shown.tags.count("details") == len(evaluation.mistakes) == 20
     assert shown.tags.count("svg") == 4
+    assert "Misled by" not in shown.text  # nothing was asked for its reasons
 
 
 def test_the_figures_beside_the_page_are_the_evaluation(evaluation: Evaluation, tmp_path: Path):

@@ -15,14 +15,11 @@ import sentiment_lstm
 from sentiment_lstm import prediction, runtime
 from sentiment_lstm.errors import ModelError, TextError
 from sentiment_lstm.runtime import OnnxClassifier
+from tests import contracts
 
+# What the two ways of tokenizing could take differently.
 TEXTS = [
-    "A wonderful film, beautifully acted.",
-    "dreadful",
-    "🙂🙂🙂",
-    "這部電影很好看",
-    "فيلم رائع",
-    "not bad at all<br /><br />" * 40,
+    *contracts.TEXTS,
     "Bell\x07 and tab\tand delete\x7f, vertical\x0btab",
     "It ends with [SEP] and [sep]; <BR>Überraschend gut, café!",
     "x" * 150 + " supercalifragilistic",

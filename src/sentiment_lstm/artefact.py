@@ -34,7 +34,9 @@ __all__ = [
     "METRICS",
     "ONNX",
     "ONNX_EXPORT",
+    "ONNX_FOLDER",
     "ONNX_QUANTIZED",
+    "TOKENIZER",
     "TOKENIZER_HASH",
     "TRAINING",
     "WEIGHTS",
@@ -59,9 +61,10 @@ METRICS = "metrics.json"
 TRAINING = "training.json"
 CURVES = "learning-curves.png"
 CARD = "README.md"
-ONNX = "onnx/model.onnx"
-ONNX_QUANTIZED = "onnx/model_quantized.onnx"
-ONNX_EXPORT = "onnx/export.json"
+ONNX_FOLDER = "onnx"
+ONNX = f"{ONNX_FOLDER}/model.onnx"
+ONNX_QUANTIZED = f"{ONNX_FOLDER}/model_quantized.onnx"
+ONNX_EXPORT = f"{ONNX_FOLDER}/export.json"
 
 # In config.json; what the two files must have been, so that no other is taken for them.
 TOKENIZER_HASH = "tokenizer_sha256"

@@ -22,6 +22,7 @@ def model_card(
     metrics: Mapping[str, Mapping[str, Any]],
     training: Mapping[str, Any],
     calibration: Mapping[str, Any] | None,
+    bundled: bool = False,
 ) -> str:
     """Write the card in the hub's form: YAML metadata, then Markdown.
 
@@ -32,6 +33,8 @@ def model_card(
         metrics: what was measured, by split.
         training: the content of training.json.
         calibration: the content of calibration.json, if the model was calibrated.
+        bundled: whether it is the model of this package: loaded without a name, and without the
+            weights for PyTorch and the picture of its training.
 
     Source: https://huggingface.co/docs/hub/model-cards
     """
@@ -52,7 +55,7 @@ def model_card(
         if values.get("accuracy") is not None
     ]
     data = ModelCardData(
-        library_name="transformers",
+        library_name="sentiment-lstm" if bundled else "transformers",
         pipeline_tag=_TASK,
         tags=["sentiment-lstm", "sentiment-analysis", "lstm"],
         model_name=name,
@@ -74,6 +77,7 @@ def model_card(
             training=training,
             test=metrics.get("test"),
             calibration=calibration,
+            bundled=bundled,
             thresholds=_reached(calibration or {}),
             settings=json.dumps(settings, indent=2),
             percent=_percent,

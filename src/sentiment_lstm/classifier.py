@@ -337,8 +337,8 @@ def load(folder: str | Path | None = None, *, threads: int | None = None) -> Tex
         from sentiment_lstm import runtime
 
         return runtime.load(folder, threads=threads)
+    artefact.verify(folder)  # before PyTorch, which takes seconds to load
     if importlib.util.find_spec("torch") is None:
-        artefact.verify(folder)
         raise ModelError(
             f"{folder}: holds no ONNX file, and PyTorch is not installed. Run `sentiment-lstm "
             "export` on it where it was trained, or `pip install 'sentiment-lstm[train]'` here."

@@ -7,12 +7,7 @@ classifies validation reviews as well.
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import time
-import warnings
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,14 +18,14 @@ import torch
 from numpy.typing import NDArray
 
 from sentiment_lstm import artefact, prediction, runtime
+from sentiment_lstm.batches import collate_ragged
 from sentiment_lstm.errors import ModelError, SaveError
 from sentiment_lstm.graph import OPSET, OnnxGraph
 from sentiment_lstm.model import SentimentModel
+from sentiment_lstm.quiet import quiet_exporter
 from sentiment_lstm.reliability import softmax
 
 __all__ = ["ExportResult", "ExportedFile", "export", "largest_difference"]
-
-logger = logging.getLogger(__name__)
 
 _INPUTS = ("input_ids", "attention_mask")
 _LOGITS, _SCORES, _EXPLAIN = "logits", "token_scores", "explain"
@@ -80,7 +75,7 @@ def export(folder: str | Path, *, validation: datasets.Dataset | None = None) ->
     classifier = prediction.load(folder)
     config = artefact.seal(folder)
     kept = {key: config[key] for key in (artefact.WEIGHTS_HASH, artefact.TOKENIZER_HASH)}
-    target = folder / "onnx"
+    target = folder / artefact.ONNX_FOLDER
 
     def write(new: Path) -> None:
         exact, small = (new / Path(name).name for name in (artefact.ONNX, artefact.ONNX_QUANTIZED))
@@ -143,14 +138,9 @@ def largest_difference(
 
 
 def _by_torch(model: SentimentModel, ids: list[list[int]]) -> NDArray[np.float64]:
-    longest = max(map(len, ids))
-    padded = torch.zeros(len(ids), longest, dtype=torch.int64)
-    mask = torch.zeros_like(padded)
-    for place, row in enumerate(ids):
-        padded[place, : len(row)] = torch.tensor(row)
-        mask[place, : len(row)] = 1
+    batch = collate_ragged([{"input_ids": row} for row in ids])
     with torch.inference_mode():
-        return softmax(model(padded, mask).logits.double().numpy())
+        return softmax(model(**batch).logits.double().numpy())
 
 
 def _write_onnx(model: SentimentModel, path: Path) -> None:
@@ -161,7 +151,7 @@ def _write_onnx(model: SentimentModel, path: Path) -> None:
     attention_mask = torch.ones_like(input_ids)
     attention_mask[1, length // 2 :] = 0
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
-    with _quiet_exporter():
+    with quiet_exporter():
         program = torch.onnx.export(
             graph,
             (input_ids, attention_mask),
@@ -179,7 +169,7 @@ def _write_onnx(model: SentimentModel, path: Path) -> None:
 def _quantize(exact: Path, small: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with _quiet_exporter():
+    with quiet_exporter():
         quantize_dynamic(
             exact,
             small,
@@ -265,19 +255,3 @@ def _compare(folder: Path, validation: datasets.Dataset | None) -> list[Exported
             )
         )
     return found
-
-
-@contextlib.contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """Keep the exporter's progress and its remarks on packages that we do not use to itself."""
-    loggers = [logging.getLogger(name) for name in ("", "torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [one.level for one in loggers]
-    for one in loggers:
-        one.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for one, level in zip(loggers, levels, strict=True):
-            one.setLevel(level)

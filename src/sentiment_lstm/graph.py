@@ -19,7 +19,6 @@ from torch.nn import functional
 
 from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.model.pooling import last_state
-from sentiment_lstm.model.token_scores import in_reading_order
 
 __all__ = ["OPSET", "OnnxGraph"]
 
@@ -73,19 +72,12 @@ class OnnxGraph(nn.Module):
                 pooled = last_state(grid, grid_mask, bidirectional=config.bidirectional)
             else:
                 pooled = torch.einsum("bn,bnh->bh", model.attend(grid, grid_mask), grid)
-        logits = model.classifier(pooled)
-        ngrams = model.ngrams if config.ngram_scale > 0 else None
-        if ngrams is not None:
-            logits = logits + config.ngram_scale * ngrams(input_ids, mask)
-        logits = model.calibrated(logits)
+        logits = model.score(pooled, input_ids, mask)
         if not model.additive:
             return (logits,)
         grid, grid_mask = _in_reading_order(states, inside)
-        _, scores = model.pooled_token_scores(grid, grid_mask)
-        scores = in_reading_order(scores, grid_mask, input_ids.shape[1])  # (B, T, C)
-        if ngrams is not None:
-            scores = scores + config.ngram_scale * ngrams.token_scores(input_ids, mask)
-        return logits, scores[:, :given] / config.temperature
+        _, scores = model.score_tokens(grid, grid_mask, input_ids, mask)
+        return logits, scores[:, :given]
 
     def _read(self, input_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Read the reviews with the LSTM: states (W, D, B, S, H), and where tokens are (W, B, S).

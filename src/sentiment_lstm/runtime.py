@@ -8,6 +8,7 @@ scoring another, and no thread waits for another at every step of the LSTM.
 from __future__ import annotations
 
 import functools
+import json
 import math
 import os
 import re
@@ -75,18 +76,21 @@ def load(
     """
     folder = artefact.existing_folder(folder)
     config = artefact.verify(folder)
-    found = artefact.onnx_files(folder) if file is None else [folder / "onnx" / file]
+    found = artefact.onnx_files(folder) if file is None else [folder / artefact.ONNX_FOLDER / file]
     if not found or not found[0].is_file():
         raise ModelError(
             f"{folder}: holds no ONNX file{'' if file is None else f' {file!r}'}. "
             "Run `sentiment-lstm export` on it."
         )
     facts, thresholds = artefact.facts_and_thresholds(folder)
+    tokenizer_file, tokenizer_config = (folder / name for name in artefact.TOKENIZER)
+    tokenizer = _tokenizer(tokenizer_file)
     return OnnxClassifier(
         _session(found[0], config),
         config,
-        _tokenizer(folder / "tokenizer.json"),
-        max_length_tokens=_max_length(folder / "tokenizer_config.json"),
+        tokenizer,
+        _tokenizer_of_plain_text(tokenizer, tokenizer_file),
+        max_length_tokens=_max_length(tokenizer_config),
         threads=threads or available_cpus(),
         batch_tokens=batch_tokens,
         facts=facts,
@@ -101,6 +105,8 @@ class OnnxClassifier(TextClassifier):
         session: of :func:`load`, a thread each run.
         config: the content of config.json.
         tokenizer: that of the model.
+        plain_tokenizer: the same for ASCII whose markup, control characters and capitals are gone,
+            or None.
         max_length_tokens: where a text is cut, or None.
         threads: at most so many at once.
         batch_tokens: texts are scored together up to so many tokens.
@@ -113,6 +119,7 @@ class OnnxClassifier(TextClassifier):
         session: Any,  # noqa: ANN401 - onnxruntime is imported when a model is loaded
         config: Mapping[str, Any],
         tokenizer: Any,  # noqa: ANN401 - as is tokenizers
+        plain_tokenizer: Any | None,  # noqa: ANN401
         *,
         max_length_tokens: int | None,
         threads: int,
@@ -134,7 +141,7 @@ class OnnxClassifier(TextClassifier):
         self.batch_tokens = batch_tokens
         self._session = session
         self._tokenizer = tokenizer
-        self._plain = _without_normalizer(tokenizer)
+        self._plain = plain_tokenizer
         self._pad_token_id = int(config.get("pad_token_id") or 0)
 
     def _score(
@@ -287,20 +294,18 @@ def _tokenizer(path: Path) -> Any:  # noqa: ANN401
     return tokenizer
 
 
-def _without_normalizer(tokenizer: Any) -> Any | None:  # noqa: ANN401
+def _tokenizer_of_plain_text(tokenizer: Any, path: Path) -> Any | None:  # noqa: ANN401
     """Give the tokenizer without its normalizer, where that is BERT's with our markup rule."""
-    import json
-
-    from tokenizers import Tokenizer
-
-    values = json.loads(tokenizer.to_str())
-    normalizer = values["normalizer"] or {}
-    rules = normalizer.get("normalizers", [normalizer])
-    special = {token["content"] for token in values["added_tokens"]}
+    normalizer = tokenizer.normalizer
+    values = json.loads(normalizer.__getstate__()) if normalizer else {}
+    rules = values.get("normalizers", [values])
+    special = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
     if rules != [_MARKUP_RULE, _BERT_RULE] or special != set(_SPECIAL_TOKENS):
         return None
-    values["normalizer"] = None
-    return Tokenizer.from_str(json.dumps(values))
+    # Read again: to write it out as JSON and read that takes twice as long.
+    plain = _tokenizer(path)
+    plain.normalizer = None
+    return plain
 
 
 def _max_length(path: Path) -> int | None:

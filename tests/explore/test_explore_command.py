@@ -54,7 +54,7 @@ def test_a_row_is_chosen_by_its_index(tmp_path: Path):
     [
         (["--text", "film", "--reviews", "0"], TextError, "single word"),
         ([SOURCE, "--index", "99999"], DataError, "rows 0 to"),
-        ([SOURCE, "--split", "dev"], DataError, "has no split 'dev', only train, test"),
+        ([SOURCE, "--split", "dev"], DataError, "no split 'dev'; the splits are: 'train', 'test'"),
     ],
 )
 def test_faults_are_named(arguments: list[str], kind: type, message: str, tmp_path: Path):

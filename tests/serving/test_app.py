@@ -320,10 +320,10 @@ def test_work_that_takes_too_long_is_given_up(classifier: TextClassifier):
         assert client.get("/readyz").status_code == 200
 
 
-def test_more_work_than_is_held_is_turned_away(served_folder: Path):
+def test_more_work_than_is_held_is_turned_away(exported: Path):
     from sentiment_lstm import runtime
 
-    app = create_app(runtime.load(served_folder, threads=1), Settings(max_waiting=1))
+    app = create_app(runtime.load(exported, threads=1), Settings(max_waiting=1))
     body = {"inputs": ["good film " * 5_000] * 10}
 
     async def ask() -> list[httpx.Response]:
@@ -348,10 +348,10 @@ def test_an_app_that_was_stopped_can_be_started_again(classifier: TextClassifier
             assert client.post("/predict", json={"inputs": GOOD}).status_code == 200
 
 
-def test_the_models_files_are_there_to_read_and_no_others(client: TestClient, served_folder: Path):
+def test_the_models_files_are_there_to_read_and_no_others(client: TestClient, exported: Path):
     for name in ("config.json", "tokenizer.json", "onnx/model.onnx"):
-        assert client.get(f"/model/{name}").content == (served_folder / name).read_bytes()
-    assert (served_folder / "training.json").is_file()
+        assert client.get(f"/model/{name}").content == (exported / name).read_bytes()
+    assert (exported / "training.json").is_file()
     for path in ("training.json", "model.safetensors", "../model/training.json", "%2e%2e/x"):
         assert client.get(f"/model/{path}").status_code == 404
     assert client.put("/model/config.json", content=b"{}").status_code == 405

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import schemathesis
+import torch
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import load_all_checks, not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -22,6 +23,12 @@ CHECKS = [
     content_type_conformance,
     response_schema_conformance,
 ]
+
+
+@pytest.fixture(autouse=True)
+def subnormal_numbers() -> None:
+    """Training turns them off in its process, and what makes the requests up needs them."""
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")

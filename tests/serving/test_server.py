@@ -63,8 +63,8 @@ def start(folder: Path, log: Path, **environment: str) -> Server:
 
 
 @pytest.fixture
-def server(served_folder: Path, tmp_path: Path) -> Iterator[Server]:
-    server = start(served_folder, tmp_path / "log")
+def server(exported: Path, tmp_path: Path) -> Iterator[Server]:
+    server = start(exported, tmp_path / "log")
     yield server
     if server.process.poll() is None:
         server.process.kill()
@@ -88,18 +88,18 @@ def refused(arguments: list[str], **environment: str) -> str:
 
 
 def test_a_server_answers_logs_json_without_texts_and_keeps_its_port(
-    server: Server, served_folder: Path
+    server: Server, exported: Path
 ):
     texts = [GOOD, "zyzzyva"]
     with httpx.Client(base_url=server.url) as client:
         answers = client.post("/predict", json={"inputs": texts}).json()
         assert client.post("/predict", content=b"{zyzzyva").status_code == 422
-    expected = load(served_folder).predict(texts)
+    expected = load(exported).predict(texts)
     for answer, prediction in zip(answers, expected, strict=True):
         assert answer[0]["label"] == prediction.label
         assert answer[0]["score"] == pytest.approx(prediction.confidence, abs=1e-6)
 
-    message = refused([str(served_folder), "--port", str(server.port)])
+    message = refused([str(exported), "--port", str(server.port)])
     assert f"Port {server.port} of 127.0.0.1 is taken" in message
     assert httpx.get(f"{server.url}/readyz").status_code == 200
 
@@ -179,8 +179,8 @@ def test_a_stop_finishes_the_request_that_runs_and_exits_with_0(server: Server):
         httpx.get(f"{server.url}/healthz")
 
 
-def test_the_key_is_taken_from_the_environment(served_folder: Path, tmp_path: Path):
-    server = start(served_folder, tmp_path / "log", SENTIMENT_LSTM_API_KEY="s3cret")
+def test_the_key_is_taken_from_the_environment(exported: Path, tmp_path: Path):
+    server = start(exported, tmp_path / "log", SENTIMENT_LSTM_API_KEY="s3cret")
     try:
         ask = {"url": f"{server.url}/predict", "json": {"inputs": GOOD}}
         assert httpx.post(**ask).status_code == 401
@@ -193,10 +193,10 @@ def test_the_key_is_taken_from_the_environment(served_folder: Path, tmp_path: Pa
         server.process.wait()
 
 
-def test_a_folder_that_is_no_model_ends_with_a_sentence(served_folder: Path, tmp_path: Path):
+def test_a_folder_that_is_no_model_ends_with_a_sentence(exported: Path, tmp_path: Path):
     assert "nowhere" in refused([str(tmp_path / "nowhere"), "--port", "0"])
     damaged = tmp_path / "damaged"
-    shutil.copytree(served_folder, damaged)
+    shutil.copytree(exported, damaged)
     (damaged / "onnx" / "model.onnx").write_bytes(b"no graph")
     assert "model.onnx: not a readable ONNX file" in refused([str(damaged), "--port", "0"])
 
@@ -210,12 +210,12 @@ def test_answers_are_sent_at_once():
             assert accepted.proto == socket.IPPROTO_TCP
 
 
-def test_a_host_that_is_not_this_machines_ends_with_a_sentence(served_folder: Path):
-    message = refused([str(served_folder), "--host", "192.0.2.1", "--port", "0"])
+def test_a_host_that_is_not_this_machines_ends_with_a_sentence(exported: Path):
+    message = refused([str(exported), "--host", "192.0.2.1", "--port", "0"])
     assert "cannot be opened" in message
 
 
-def test_without_the_extra_the_remedy_is_named(served_folder: Path, tmp_path: Path):
+def test_without_the_extra_the_remedy_is_named(exported: Path, tmp_path: Path):
     # A finder that knows no fastapi stands in for an environment without it.
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\n"
@@ -226,5 +226,5 @@ def test_without_the_extra_the_remedy_is_named(served_folder: Path, tmp_path: Pa
         "sys.meta_path.insert(0, Missing())\n"
     )
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
-    message = refused([str(served_folder)], PYTHONPATH=path)
+    message = refused([str(exported)], PYTHONPATH=path)
     assert "sentiment-lstm[serve]" in message

@@ -19,8 +19,9 @@ from transformers import EvalPrediction
 from sentiment_lstm.errors import RecipeError, SaveError
 from sentiment_lstm.recipes import Recipe, load_recipe, override, recipe_toml
 from sentiment_lstm.training import train
-from sentiment_lstm.tuning.search import TuningResult, _Judge, tune
+from sentiment_lstm.tuning.search import TuningResult, tune
 from sentiment_lstm.tuning.study import STUDY, TrialRecord
+from sentiment_lstm.tuning.trials import Judge
 
 SPACE = """
 [training.learning_rate]
@@ -335,7 +336,7 @@ def test_a_model_setting_out_of_its_range_is_refused_before_any_trial(
 
 
 def test_a_diverged_training_is_pruned_and_never_judged():
-    judge = _Judge()
+    judge = Judge()
     scores = np.array([[0.0, 1.0], [np.nan, 0.0]])
     with pytest.raises(optuna.TrialPruned, match="diverged"):
         judge(EvalPrediction(predictions=scores, label_ids=np.array([1, 0])))
@@ -343,7 +344,7 @@ def test_a_diverged_training_is_pruned_and_never_judged():
 
 
 def test_the_figures_are_those_of_the_epoch_that_training_would_keep():
-    judge = _Judge()
+    judge = Judge()
     labels = np.array([1, 1, 0, 0])
     good = np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.1]])  # 3 of 4
     sure = np.array([[0.0, 9.0], [0.0, 9.0], [9.0, 0.0], [0.0, 0.1]])  # as right, and surer
@@ -354,7 +355,7 @@ def test_the_figures_are_those_of_the_epoch_that_training_would_keep():
     assert [at["accuracy"] for at in figures] == [0.25, 0.75, 0.75]
     assert judge.kept_epoch == 2
     assert figures[2]["kept_log_loss"] == figures[1]["kept_log_loss"] == judge.log_loss
-    judge = _Judge()
+    judge = Judge()
     judge.others = np.array([[0.0, 5.0], [0.0, 5.0], [5.0, 0.0], [5.0, 0.0]])  # n-grams: all right
     judge(EvalPrediction(predictions=good, label_ids=labels))
     assert judge.accuracy == 1.0

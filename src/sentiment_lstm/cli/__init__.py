@@ -57,17 +57,16 @@ app.add_typer(recipes.app, name="recipes")
 # The package that a command lacks, and the extra that brings it.
 _EXTRAS = {
     "captum": "explain",
-    "fastapi": "serve",
-    "prometheus_client": "serve",
-    "uvicorn": "serve",
-    "filelock": "tune",
-    "fsspec": "scale",
-    "ray": "scale",
-    "optuna": "tune",
+    **dict.fromkeys(("fastapi", "prometheus_client", "uvicorn"), "serve"),
+    **dict.fromkeys(("filelock", "optuna"), "tune"),
+    **dict.fromkeys(("fsspec", "ray"), "scale"),
     **dict.fromkeys(
-        ("datasets", "matplotlib", "onnx", "pyarrow", "safetensors", "scipy", "sklearn"), "train"
+        (
+            *("accelerate", "datasets", "jinja2", "matplotlib", "onnx", "plotly", "pyarrow"),
+            *("safetensors", "scipy", "sklearn", "torch", "transformers"),
+        ),
+        "train",
     ),
-    **dict.fromkeys(("accelerate", "jinja2", "plotly", "torch", "transformers"), "train"),
 }
 
 

@@ -65,8 +65,7 @@ def evaluate(
         from sentiment_lstm import artefact
         from sentiment_lstm.abstention import read_threshold
         from sentiment_lstm.classifier import load
-        from sentiment_lstm.data import fingerprint, load_reviews
-        from sentiment_lstm.errors import DataError
+        from sentiment_lstm.data import fingerprint, load_reviews, named_split
         from sentiment_lstm.evaluation import evaluate as measure
         from sentiment_lstm.report import check_folder, report_json, write_report
 
@@ -84,12 +83,7 @@ def evaluate(
             test_size=test_size,
             seed=seed,
         )
-        if split not in splits:
-            raise DataError(
-                f"{source}: there is no split {split!r}; the splits are: "
-                f"{', '.join(map(repr, splits))}. Name one of them by --split."
-            )
-        reviews = splits[split]
+        reviews = named_split(splits, split, source=source)
         digest = fingerprint(reviews)
     total = len(reviews) if limit is None else min(limit, len(reviews))
     with _progress(aside) as progress:

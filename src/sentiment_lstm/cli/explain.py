@@ -25,8 +25,7 @@ def explain(
 ) -> None:
     """Judge a model's reasons by taking words out and putting them in, strongest first."""
     from sentiment_lstm import artefact
-    from sentiment_lstm.data import draw_reviews, load_reviews
-    from sentiment_lstm.errors import DataError
+    from sentiment_lstm.data import draw_reviews, load_reviews, named_split
     from sentiment_lstm.explain.faithfulness import (
         faithfulness,
         plot_faithfulness,
@@ -37,9 +36,7 @@ def explain(
 
     classifier = load(model)
     loaded = load_reviews(source, text_column=text_column, label_column=label_column)
-    if split not in loaded:
-        raise DataError(f"{source}: has no split {split!r}, only {', '.join(map(str, loaded))}.")
-    drawn = draw_reviews(loaded[split], min(reviews, len(loaded[split])), seed=0)
+    drawn = draw_reviews(named_split(loaded, split, source=source), reviews, seed=0)
     methods = {
         "contributions" if classifier.additive else "occlusion": lambda text: classifier.explain(
             [text]
@@ -50,14 +47,11 @@ def explain(
         methods["integrated gradients"] = lambda text: integrated_gradients(classifier, text)
     results = faithfulness(classifier, list(drawn["text"]), methods)
 
-    def write(folder: Path) -> None:
-        artefact.write_json(
-            folder / "faithfulness.json", {"results": [result.to_dict() for result in results]}
-        )
-        plot_faithfulness(results, folder / "faithfulness.png")
-
     report.mkdir(parents=True, exist_ok=True)
-    write(report)
+    artefact.write_json(
+        report / "faithfulness.json", {"results": [result.to_dict() for result in results]}
+    )
+    plot_faithfulness(results, report / "faithfulness.png")
     table = Table("method", box=None, header_style="bold")
     for name in ("deletion, lower is better", "insertion, higher is better", "delta"):
         table.add_column(name, justify="right")

@@ -49,7 +49,7 @@ def explore(
     waiting = Console(stderr=True)
     with waiting.status("Loading the encoder and the reviews"):
         from sentiment_lstm.classifier import load
-        from sentiment_lstm.data import load_reviews
+        from sentiment_lstm.data import load_reviews, named_split
         from sentiment_lstm.explore import (
             explore_reviews,
             explore_tokens,
@@ -62,12 +62,7 @@ def explore(
         chosen: Dataset | None = None
         if text is None or reviews:
             splits = load_reviews(source, text_column=text_column, label_column=label_column)
-            if split not in splits:
-                raise DataError(
-                    f"{source}: has no split {split!r}, only {', '.join(map(str, splits))}. "
-                    "Choose by --split."
-                )
-            chosen = splits[split]
+            chosen = named_split(splits, split, source=source)
         if text is None:
             text = _review(chosen, index, source=source, split=split, seed=seed)
     with waiting.status("Embedding and reducing the words"):

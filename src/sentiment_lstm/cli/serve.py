@@ -14,11 +14,10 @@ from typing import Annotated
 
 import typer
 
-from sentiment_lstm.errors import ModelError, SentimentError
+from sentiment_lstm.errors import SentimentError
 
 __all__ = ["serve"]
 
-_NEEDED = ("fastapi", "prometheus_client", "uvicorn")
 _BACKLOG = 2_048
 
 
@@ -49,24 +48,13 @@ def serve(
     ] = None,
 ) -> None:
     """Answer over HTTP: /predict, /explain, the Open Inference Protocol, /metrics, /docs."""
-    try:
-        import uvicorn
+    import uvicorn
 
-        from sentiment_lstm.serving.app import create_app
-        from sentiment_lstm.serving.logs import log_config
-        from sentiment_lstm.serving.settings import Settings
-    except ModuleNotFoundError as error:
-        if error.name not in _NEEDED:
-            raise
-        raise SentimentError(
-            f"Serving needs {error.name}. Run `pip install 'sentiment-lstm[serve]'`."
-        ) from error
     from sentiment_lstm.classifier import load
+    from sentiment_lstm.serving.app import create_app
+    from sentiment_lstm.serving.logs import log_config
+    from sentiment_lstm.serving.settings import Settings
 
-    if not model.is_dir():  # `load` would say so, too, but only after it has loaded PyTorch
-        raise ModelError(
-            f"{model}: no such folder. Name one that `sentiment-lstm export` wrote to."
-        )
     # uvicorn raises the signal again when it has finished; without this, a stop that lost nothing
     # would look like a crash to whatever supervises the process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

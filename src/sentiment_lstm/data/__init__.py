@@ -20,6 +20,7 @@ from sentiment_lstm.data.splits import (
     VALIDATION_SEED,
     draw_reviews,
     fingerprint,
+    named_split,
     near_duplicate_groups,
     split_reviews,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "fingerprint",
     "load_reviews",
     "load_unlabelled",
+    "named_split",
     "near_duplicate_groups",
     "plot_report",
     "split_reviews",

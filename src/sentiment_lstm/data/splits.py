@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
@@ -20,6 +20,7 @@ __all__ = [
     "VALIDATION_SEED",
     "draw_reviews",
     "fingerprint",
+    "named_split",
     "near_duplicate_groups",
     "split_reviews",
 ]
@@ -75,6 +76,25 @@ def split_reviews(dataset: Dataset, *, test_size: float, seed: int) -> tuple[Dat
                 "ones."
             )
     return dataset.select(np.flatnonzero(~is_test)), dataset.select(np.flatnonzero(is_test))
+
+
+def named_split(reviews: DatasetDict, name: str, *, source: str) -> Dataset:
+    """Give one split.
+
+    Args:
+        reviews: by split.
+        name: of the one that is wanted.
+        source: what the reviews were loaded from, for the message.
+
+    Raises:
+        DataError: there is no such split; the message lists those there are.
+    """
+    if name not in reviews:
+        raise DataError(
+            f"{source}: there is no split {name!r}; the splits are: "
+            f"{', '.join(map(repr, reviews))}. Name one of them by --split."
+        )
+    return reviews[name]
 
 
 def draw_reviews(dataset: Dataset, limit: int | None, *, seed: int) -> Dataset:

@@ -8,21 +8,35 @@ Source: Petsiuk et al. 2018, RISE, arXiv 1806.07421.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sentiment_lstm.classifier import Explanation, TextClassifier
-from sentiment_lstm.text import is_blank
+from sentiment_lstm.explain.occlusion import cut_out
+from sentiment_lstm.figures import (
+    ACCENT,
+    INK,
+    NEGATIVE,
+    NEUTRAL,
+    POSITIVE,
+    new_figure,
+    save_figure,
+    style_axes,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["SHARES", "Faithfulness", "faithfulness", "plot_faithfulness", "random_order"]
 
 SHARES = tuple(round(share / 10, 1) for share in range(11))
-_NOTHING = "."
+_COLOURS = (POSITIVE, NEUTRAL, ACCENT, NEGATIVE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +78,8 @@ def faithfulness(
             spans = [(word.start, word.end) for word in words]
             for share in SHARES:
                 count = round(share * len(spans))
-                deleted.append(_without(text, spans[:count]))
-                inserted.append(_without(text, spans[count:]))
+                deleted.append(cut_out(text, spans[:count]))
+                inserted.append(cut_out(text, spans[count:]))
         places = np.repeat(
             [classifier.labels.index(explanation.label) for explanation in explanations],
             len(SHARES),
@@ -103,42 +117,34 @@ def random_order(classifier: TextClassifier, *, seed: int = 0) -> Callable[[str]
         (explanation,) = classifier.explain([text])
         scores = random.permutation(len(explanation.words))
         words = [
-            type(word)(start=word.start, end=word.end, text=word.text, score=float(score))
+            replace(word, score=float(score))
             for word, score in zip(explanation.words, scores, strict=True)
         ]
-        return Explanation(**{**vars(explanation), "words": words, "method": "random"})
+        return replace(explanation, words=words, method="random")
 
     return explain
 
 
 def plot_faithfulness(results: Sequence[Faithfulness], path: Path) -> None:
     """Draw both curves of every method."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.8), layout="constrained", dpi=150)
-    for axes, kind in zip(
-        figure.subplots(1, 2, sharey=True), ("deletion", "insertion"), strict=True
-    ):
-        for result in results:
-            area = getattr(result, f"{kind}_area")
-            label = f"{result.method} ({area:.3f})"
-            axes.plot(SHARES, getattr(result, kind), marker="o", markersize=3, label=label)
-        verb = "taken out" if kind == "deletion" else "put in"
-        axes.set_xlabel(f"share of the words {verb}, strongest first")
-        axes.set_title(kind.capitalize(), loc="left")
-        axes.grid(alpha=0.3)
-        axes.legend(title="area under the curve", frameon=False, fontsize=8)
-    figure.axes[0].set_ylabel("confidence in the label")
-    figure.savefig(path)
+    figure = new_figure(9, 3.6)
+    left, right = figure.subplots(1, 2, sharey=True)
+    _draw_curves(left, results, "deletion", verb="taken out")
+    _draw_curves(right, results, "insertion", verb="put in")
+    left.set_ylabel("mean confidence in the label", color=INK, fontsize=9.5)
+    left.set_ylim(0, 1.04)
+    save_figure(figure, path)
 
 
-def _without(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    kept, end = [], 0
-    for start, stop in sorted(spans):
-        kept.append(text[end:start])
-        end = stop
-    rest = "".join([*kept, text[end:]])
-    return _NOTHING if is_blank(rest) else rest
+def _draw_curves(axes: Axes, results: Sequence[Faithfulness], kind: str, *, verb: str) -> None:
+    style_axes(axes, xlabel=f"share of the words {verb}, strongest first", title=kind.capitalize())
+    for result, colour in zip(results, itertools.cycle(_COLOURS)):
+        label = f"{result.method} ({getattr(result, f'{kind}_area'):.3f})"
+        axes.plot(SHARES, getattr(result, kind), "o-", color=colour, label=label, markersize=4)
+    legend = axes.legend(
+        title="area under the curve", frameon=False, fontsize=9, labelcolor=INK, alignment="left"
+    )
+    legend.get_title().set(color=INK, fontsize=9)
 
 
 def _area(curve: NDArray[np.float64]) -> float:

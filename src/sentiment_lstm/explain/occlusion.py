@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sentiment_lstm.text import MARKUP_PATTERN, check_texts, is_blank
 
-__all__ = ["TokenScore", "occlusion", "word_spans"]
+__all__ = ["TokenScore", "cut_out", "occlusion", "word_spans"]
 
 _CHUNK = re.compile(rf"{MARKUP_PATTERN}|\S+?(?={MARKUP_PATTERN}|\s|$)")
 # What is left of a text whose only word is taken out; classifiers refuse an empty one.
@@ -77,7 +77,7 @@ def occlusion(
             raise ValueError(
                 f"The span ({start}, {end}) does not lie within the text's {len(text)} characters."
             )
-    texts = [text, *(_without(text, start, end) for start, end in spans)]
+    texts = [text, *(cut_out(text, [span]) for span in spans)]
     probabilities = _checked(predict_proba(texts), len(texts))  # (1 + N, C)
     classes = probabilities.shape[1]
     if class_index is None:
@@ -111,13 +111,23 @@ def word_spans(text: str) -> list[tuple[int, int]]:
     return spans
 
 
+def cut_out(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """Take stretches out of a text; a full stop stays where nothing else would.
+
+    Args:
+        text: that is cut.
+        spans: (start, end) in characters, in any order, none over another.
+    """
+    kept, end = [], 0
+    for start, stop in sorted(spans):
+        kept.append(text[end:start])
+        end = stop
+    rest = "".join([*kept, text[end:]])
+    return _NOTHING if is_blank(rest) else rest
+
+
 def _is_mark(character: str) -> bool:
     return unicodedata.category(character)[0] in "PS"
-
-
-def _without(text: str, start: int, end: int) -> str:
-    rest = text[:start] + text[end:]
-    return text[:start] + _NOTHING + text[end:] if is_blank(rest) else rest
 
 
 def _checked(probabilities: NDArray[Any], texts: int) -> NDArray[np.float64]:

@@ -26,12 +26,7 @@ from .segment_lstm import (
     split_evenly,
     split_into_segments,
 )
-from .token_scores import (
-    attention_token_scores,
-    in_reading_order,
-    max_token_scores,
-    mean_token_scores,
-)
+from .token_scores import in_reading_order, max_token_scores, mean_token_scores
 
 
 class SentimentModel(PreTrainedModel):
@@ -107,10 +102,8 @@ class SentimentModel(PreTrainedModel):
         """
         del token_type_ids
         input_ids, text_mask = self._frame(input_ids, attention_mask)
-        logits = self.classifier(self.dropout(self.pool(input_ids, text_mask)))  # (B, C)
-        if self.ngrams is not None and self.config.ngram_scale > 0:
-            logits = logits + self.config.ngram_scale * self.ngrams(input_ids, text_mask)
-        logits = self.calibrated(logits)
+        pooled = self.dropout(self.pool(input_ids, text_mask))
+        logits = self.score(pooled, input_ids, text_mask)  # (B, C)
         if labels is not None:
             self._check_labels(labels, logits)
         loss = None if labels is None else functional.cross_entropy(logits, labels)
@@ -190,51 +183,53 @@ class SentimentModel(PreTrainedModel):
             )
         input_ids, mask = self._frame(input_ids, attention_mask)
         states, states_mask = self.encode(input_ids, mask)
-        pooled, scores = self.pooled_token_scores(states, states_mask)
+        pooled, scores = self.score_tokens(states, states_mask, input_ids, mask)
+        return self.score(pooled, input_ids, mask), scores
+
+    def score(self, pooled: Tensor, input_ids: Tensor, mask: Tensor) -> Tensor:
+        """Make logits of the pooled states and of the n-grams, and calibrate them.
+
+        Args:
+            pooled: as :meth:`pool` gives them.
+            input_ids: (B, T) int64.
+            mask: (B, T) bool, True at tokens, which stand on the left.
+
+        Returns:
+            (B, C) float32.
+        """
         logits = self.classifier(pooled)
-        scores = in_reading_order(scores, states_mask, input_ids.shape[1])  # (B, T, C)
         if self.ngrams is not None and self.config.ngram_scale > 0:
             logits = logits + self.config.ngram_scale * self.ngrams(input_ids, mask)
-            scores = scores + self.config.ngram_scale * self.ngrams.token_scores(input_ids, mask)
-        return self.calibrated(logits), scores / self.config.temperature
+        logits = logits / self.config.temperature
+        if self.config.calibration_bias is None:
+            return logits
+        return logits + logits.new_tensor(self.config.calibration_bias)
 
-    def pooled_token_scores(self, states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Pool states, and take what the classifier makes of them apart again.
+    def score_tokens(
+        self, states: Tensor, states_mask: Tensor, input_ids: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Pool states, and take what :meth:`score` makes of them and of the n-grams apart again.
 
         Args:
             states: (B, N, D * H) float32, in reading order.
-            mask: (B, N) bool, True at tokens.
+            states_mask: (B, N) bool, True at tokens.
+            input_ids: (B, T) int64.
+            mask: (B, T) bool, True at tokens, which stand on the left.
 
         Returns:
-            The pooled states, as :meth:`pool` gives them, and scores (B, N, C).
+            The pooled states, as :meth:`pool` gives them, and scores (B, T, C).
         """
-        weight = self.classifier.weight
-        pooling = self.config.pooling
-        if pooling == "attention":
-            weights = self.attend(states, mask)
-            pooled = torch.einsum("bn,bnh->bh", weights, states)
-            return pooled, attention_token_scores(states, weights, weight)
-        pooled, scores, size = [], [], states.shape[2]
-        if pooling in ("mean", "mean_max"):
-            pooled.append((states * mask.unsqueeze(2)).sum(1) / mask.sum(1, keepdim=True))
-            scores.append(mean_token_scores(states, mask, weight[:, :size]))
-        if pooling in ("max", "mean_max"):
-            pooled.append(states.masked_fill(~mask.unsqueeze(2), -torch.inf).amax(1))
-            scores.append(max_token_scores(states, mask, weight[:, -size:]))
-        return torch.cat(pooled, dim=1), torch.stack(scores).sum(0)
+        pooled, scores = self._pooled_token_scores(states, states_mask)
+        scores = in_reading_order(scores, states_mask, input_ids.shape[1])  # (B, T, C)
+        if self.ngrams is not None and self.config.ngram_scale > 0:
+            scores = scores + self.config.ngram_scale * self.ngrams.token_scores(input_ids, mask)
+        return pooled, scores / self.config.temperature
 
     def attend(self, states: Tensor, mask: Tensor) -> Tensor:
         """Weigh the tokens of each review: (B, N, D * H) -> (B, N), which sum to 1."""
         assert self.attention is not None
         scores = self.attention(states).squeeze(2)  # (B, N)
         return scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=1)
-
-    def calibrated(self, logits: Tensor) -> Tensor:
-        """Divide logits (B, C) by the temperature, and add the bias of the calibration."""
-        logits = logits / self.config.temperature
-        if self.config.calibration_bias is None:
-            return logits
-        return logits + logits.new_tensor(self.config.calibration_bias)
 
     def computed_tokens(self, lengths: Tensor) -> int:
         """Count the steps that the LSTM takes for a batch, those on padding included.
@@ -274,6 +269,23 @@ class SentimentModel(PreTrainedModel):
                     f"Review {row} of the batch has padding before a token; pad right."
                 )
         return input_ids, mask
+
+    def _pooled_token_scores(self, states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Pool states (B, N, D * H), and give their scores (B, N, C) with the result."""
+        weight = self.classifier.weight
+        pooling = self.config.pooling
+        pooled, scores, size = [], [], states.shape[2]
+        if pooling != "max":
+            if pooling == "attention":
+                shares = self.attend(states, mask)
+            else:
+                shares = mask.to(states.dtype) / mask.sum(1, keepdim=True)  # (B, N)
+            pooled.append(torch.einsum("bn,bnh->bh", shares, states))
+            scores.append(mean_token_scores(states, shares, weight[:, :size]))
+        if pooling in ("max", "mean_max"):
+            pooled.append(states.masked_fill(~mask.unsqueeze(2), -torch.inf).amax(1))
+            scores.append(max_token_scores(states, mask, weight[:, -size:]))
+        return torch.cat(pooled, dim=1), torch.stack(scores).sum(0)
 
     def _check_labels(self, labels: Tensor, logits: Tensor) -> None:
         """Refuse what the cross-entropy would misread, or refuse in words of its own."""

@@ -9,19 +9,18 @@ import torch
 from torch import Tensor
 
 
-def mean_token_scores(states: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
-    """Score the tokens under a mean: each state's share of it, weighed by the classifier.
+def mean_token_scores(states: Tensor, shares: Tensor, weight: Tensor) -> Tensor:
+    """Score the tokens under a mean, plain or weighted, the shares taken as they are.
 
     Args:
         states: (B, N, F) float32, one state a token.
-        mask: (B, N) bool, True at tokens.
+        shares: (B, N) float32, which sum to 1 over the tokens and are 0 elsewhere.
         weight: (C, F) float32, of the classifier.
 
     Returns:
         (B, N, C) float32, whose sum over N is the mean's part of the logits, but for the bias.
     """
-    share = mask.to(states.dtype) / mask.sum(1, keepdim=True)
-    return (states @ weight.T) * share.unsqueeze(2)
+    return (states @ weight.T) * shares.unsqueeze(2)
 
 
 def max_token_scores(states: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
@@ -43,20 +42,6 @@ def max_token_scores(states: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
         (*mask.shape, weight.shape[0]), dtype=states.dtype, device=states.device
     )  # (B, N, C)
     return scores.scatter_add(1, winner.unsqueeze(2).expand(won.shape), won)
-
-
-def attention_token_scores(states: Tensor, weights: Tensor, weight: Tensor) -> Tensor:
-    """Score the tokens under a weighted mean, the weights taken as they are.
-
-    Args:
-        states: (B, N, F) float32, one state a token.
-        weights: (B, N) float32, which sum to 1 over the tokens and are 0 elsewhere.
-        weight: (C, F) float32, of the classifier.
-
-    Returns:
-        (B, N, C) float32, whose sum over N is the logits, but for the bias.
-    """
-    return (states @ weight.T) * weights.unsqueeze(2)
 
 
 def in_reading_order(scores: Tensor, mask: Tensor, length: int) -> Tensor:

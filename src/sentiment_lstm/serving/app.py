@@ -75,20 +75,16 @@ def create_app(classifier: TextClassifier, settings: Settings | None = None) -> 
     @app.post("/predict", response_model=list[Score] | list[list[Score]], responses=_REFUSALS)
     async def predict(body: PredictRequest, request: Request) -> JSONResponse:
         """Classify one text or a list; one list of labels each, the most probable first."""
-        single = isinstance(body.inputs, str)
-        texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
         top_k = (body.parameters or PredictParameters()).top_k
-        answers = [_scores(found, top_k) for found in await service.predict(request, texts)]
-        return JSONResponse(answers[0] if single else answers)
+        found = await service.predict(request, body.texts())
+        return JSONResponse(body.shaped([_scores(one, top_k) for one in found]))
 
     @app.post("/explain", response_model=Explained | list[Explained], responses=_REFUSALS)
     async def explain(body: ExplainRequest, request: Request) -> JSONResponse:
         """Classify one text or a list, and say which words spoke for it and against it."""
-        single = isinstance(body.inputs, str)
-        texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
         label = (body.parameters or ExplainParameters()).label
-        answers = [_explained(found) for found in await service.explain(request, texts, label)]
-        return JSONResponse(answers[0] if single else answers)
+        found = await service.explain(request, body.texts(), label)
+        return JSONResponse(body.shaped([_explained(one) for one in found]))
 
     @app.get("/healthz", tags=["health"])
     async def healthz() -> dict[str, bool]:
@@ -98,8 +94,7 @@ def create_app(classifier: TextClassifier, settings: Settings | None = None) -> 
     @app.get("/readyz", tags=["health"], responses={503: {"model": Problem}})
     async def readyz() -> dict[str, bool]:
         """Say whether the model has answered once."""
-        if not service.ready:
-            raise Refusal(503, "The model is not ready yet.")
+        service.check_ready()
         return {"ready": True}
 
     @app.get("/metrics", include_in_schema=False)
@@ -111,7 +106,7 @@ def create_app(classifier: TextClassifier, settings: Settings | None = None) -> 
             name=settings.model_name,
             labels=classifier.labels,
             predict=service.predict,
-            is_ready=lambda: service.ready,
+            check_ready=service.check_ready,
             refusals=_REFUSALS,
         )
     )
@@ -137,6 +132,10 @@ class _Service:
         self._classifier = classifier
         self._settings = settings
         self._metrics = metrics
+
+    def check_ready(self) -> None:
+        if not self.ready:
+            raise Refusal(503, "The model is not ready yet.")
 
     async def predict(self, request: Request, texts: list[str]) -> list[Prediction]:
         self._check(request, texts)

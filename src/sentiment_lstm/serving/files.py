@@ -8,10 +8,12 @@ from pathlib import Path
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
+from sentiment_lstm import artefact
+
 __all__ = ["add_files"]
 
 _PAGE = Path(__file__).parent / "page"
-_MODEL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "calibration.json")
+_MODEL_FILES = (artefact.CONFIG, *artefact.TOKENIZER, artefact.CALIBRATION)
 
 
 def add_files(app: FastAPI, model_folder: Path | None) -> None:
@@ -31,7 +33,7 @@ def add_files(app: FastAPI, model_folder: Path | None) -> None:
     if model_folder is None:
         return
     found = [model_folder / name for name in _MODEL_FILES]
-    for path in [*found, *sorted((model_folder / "onnx").glob("*"))]:
+    for path in [*found, *sorted((model_folder / artefact.ONNX_FOLDER).glob("*"))]:
         if path.is_file():
             _add_file(app, "/model/" + path.relative_to(model_folder).as_posix(), path)
 

@@ -36,7 +36,7 @@ def router(
     name: str,
     labels: list[str],
     predict: Predict,
-    is_ready: Callable[[], bool],
+    check_ready: Callable[[], None],
     refusals: dict[int | str, dict[str, Any]],
 ) -> APIRouter:
     """Put the protocol's routes together.
@@ -45,7 +45,7 @@ def router(
         name: what the model is called in a path.
         labels: the columns of `probabilities`.
         predict: checks and classifies the texts of a request.
-        is_ready: whether the model has answered once.
+        check_ready: refuses until the model has answered once.
         refusals: what FastAPI is to say of the answers that are none.
     """
     routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
@@ -65,8 +65,7 @@ def router(
     @routes.get("/health/ready", responses={503: {"model": Problem}})
     async def ready() -> dict[str, bool]:
         """Say whether the model has answered once."""
-        if not is_ready():
-            raise Refusal(503, "The model is not ready yet.")
+        check_ready()
         return {"ready": True}
 
     @routes.get("/models/{model}", response_model=ModelMetadata, responses=_UNKNOWN)

@@ -38,6 +38,18 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class _TextsRequest(_Strict):
+    inputs: str | Texts = Field(examples=["A wonderful film, beautifully acted."])
+
+    def texts(self) -> list[str]:
+        """Give the texts as a list, also where there is one alone."""
+        return [self.inputs] if isinstance(self.inputs, str) else self.inputs
+
+    def shaped(self, answers: list[Any]) -> Any:  # noqa: ANN401 - of any kind
+        """Give the answer of a text alone, or the list of answers of a list."""
+        return answers[0] if isinstance(self.inputs, str) else answers
+
+
 class Problem(BaseModel):
     """Why a request was not answered."""
 
@@ -55,10 +67,9 @@ class PredictParameters(_Strict):
     )
 
 
-class PredictRequest(_Strict):
+class PredictRequest(_TextsRequest):
     """One text, or a list of them."""
 
-    inputs: str | Texts = Field(examples=["A wonderful film, beautifully acted."])
     parameters: PredictParameters | None = None
 
 
@@ -77,10 +88,9 @@ class ExplainParameters(_Strict):
     )
 
 
-class ExplainRequest(_Strict):
+class ExplainRequest(_TextsRequest):
     """One text, or a list of them."""
 
-    inputs: str | Texts = Field(examples=["A wonderful film, beautifully acted."])
     parameters: ExplainParameters | None = None
 
 

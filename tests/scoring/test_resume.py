@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sentiment_lstm.errors import SaveError
+from sentiment_lstm.scoring import score_files
+from tests.scoring.conftest import tree, write_csv
+
+LIMIT_S = 240
+
+
+@pytest.fixture(scope="module")
+def many(texts: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two files, of about 40 parts."""
+    folder = tmp_path_factory.mktemp("many") / "in"
+    repeated = [f"{text} {number}" for number in range(40) for text in texts]
+    write_csv(folder / "a.csv", ["", *repeated])
+    write_csv(folder / "b.csv", repeated)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(many: Path, exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("undisturbed") / "out"
+    done = start(many, output, exported)
+    assert done.wait(LIMIT_S) == 0
+    return output
+
+
+def start(source: Path, output: Path, model: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "sentiment_lstm", "score"]
+        + [str(source), str(output), "--model", str(model)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def parts(output: Path) -> list[Path]:
+    return list((output / ".score" / "parts").glob("*/*.json"))
+
+
+def wait_for(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + LIMIT_S
+    while not happened():
+        assert process.poll() is None, "it ended before it could be disturbed"
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def begun(many: Path, exported: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A run that has done a few of its parts."""
+    process = start(many, tmp_path / "out", exported)
+    wait_for(lambda: len(parts(tmp_path / "out")) >= 4, process)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_killed_driver_is_gone_on_with_and_changes_no_byte(
+    begun: subprocess.Popen[str],
+    many: Path,
+    exported: Path,
+    undisturbed: Path,
+    tmp_path: Path,
+):
+    output = tmp_path / "out"
+    begun.send_signal(signal.SIGKILL)
+    begun.wait()
+    assert not (output / "manifest.json").exists()
+    time.sleep(1)  # until its workers are gone, too
+    kept = {path: path.stat().st_mtime_ns for path in parts(output)}
+    assert kept
+    again = start(many, output, exported)
+    wait_for(lambda: len(parts(output)) > len(kept), again)
+    now = {path: path.stat().st_mtime_ns for path in kept if path.exists()}
+    assert now.items() <= kept.items()  # nothing is scored twice
+    said, _ = again.communicate(timeout=LIMIT_S)
+    assert again.returncode == 0, said
+    assert "of them by earlier runs" in said
+    assert tree(output) == tree(undisturbed)
+
+
+def test_a_killed_worker_is_replaced_and_changes_no_byte(
+    begun: subprocess.Popen[str], undisturbed: Path, tmp_path: Path
+):
+    scoring = [
+        child
+        for child in psutil.Process(begun.pid).children(recursive=True)
+        if "_Worker" in child.name() or "_Worker" in " ".join(child.cmdline())
+    ]
+    assert scoring
+    scoring[0].kill()
+    said, _ = begun.communicate(timeout=LIMIT_S)
+    assert begun.returncode == 0, said
+    assert tree(tmp_path / "out") == tree(undisturbed)
+
+
+def test_a_second_run_is_kept_out(
+    begun: subprocess.Popen[str], many: Path, exported: Path, tmp_path: Path
+):
+    with pytest.raises(SaveError, match="another run is writing there"):
+        score_files(many, tmp_path / "out", model=exported)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of its own, on which little fits."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip("needs the right to mount a disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_named_and_gone_on_with_once_there_is_room(
+    small_disk: Path, many: Path, exported: Path, undisturbed: Path
+):
+    output = small_disk / "out"
+    (small_disk / "other").write_bytes(b"x" * 300_000)
+    stopped = start(many, output, exported)
+    said, _ = stopped.communicate(timeout=LIMIT_S)
+    assert stopped.returncode == 1, said
+    assert "could not be kept (No space left on device)" in said
+    assert "Traceback" not in said
+    kept = {path: path.stat().st_mtime_ns for path in parts(output)}
+    assert kept
+    subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
+    again = start(many, output, exported)
+    said, _ = again.communicate(timeout=LIMIT_S)
+    assert again.returncode == 0, said
+    assert tree(output) == tree(undisturbed)
+
+
+def test_an_output_without_rights_is_named(many: Path, exported: Path, tmp_path: Path):
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    with contextlib.suppress(OSError), pytest.raises(SaveError, match="could not be written"):
+        score_files(many, locked / "out", model=exported)

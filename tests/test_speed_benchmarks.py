@@ -1,0 +1,77 @@
+"""The benchmarks of speed run as they are called, and write figures that hang together."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sentiment_lstm.runtime import available_cpus
+from tests.conftest import ROOT
+from tests.real_reviews import balanced_reviews, write_source
+
+BENCHMARKS = ROOT / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_source(tmp_path_factory.mktemp("reviews") / "source", balanced_reviews(200, 80))
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+def test_prediction_is_timed_beside_its_rivals(exported: Path, source: Path, tmp_path: Path):
+    pytest.importorskip("fasttext", reason="needs the extra [benchmarks]: fasttext-wheel")
+    pytest.importorskip("vaderSentiment", reason="needs the extra [benchmarks]: vaderSentiment")
+    options = ["--source", source, "--reviews", "80", "--rounds", "1", "--no-encoders"]
+    done = run(BENCHMARKS / "inference.py", exported, *options, "--results", tmp_path)
+    assert done.returncode == 0, done.stderr
+    content = json.loads((tmp_path / "inference.json").read_text(encoding="utf-8"))
+    speeds, ratios = content["reviews_per_second"], content["ratio"]
+    assert speeds.keys() == ratios.keys()
+    first, *others = speeds
+    assert first == "sentiment-lstm, 8 bits"
+    assert {"sentiment-lstm, PyTorch", "fastText bigrams", "VADER"} < set(others)
+    for name, speed in speeds.items():
+        assert speed > 0
+        assert ratios[name] == pytest.approx(speeds[first] / speed, rel=0.02, abs=0.01)
+        assert name in done.stdout
+    assert content["reviews"] == 80
+    assert content["threads"] == available_cpus()
+    assert content["commit"] is None or re.match("[0-9a-f]{12}", content["commit"])
+    single = content["single_review_ms"]
+    assert single["reviews"] > 0
+    assert 0 < single["p50"] <= single["p95"]
+    assert content["fresh_process"]["first_answer_s"] > 0
+    assert content["fresh_process"]["peak_memory_mib"] > 10
+    assert str(tmp_path) not in json.dumps(content)
+
+
+def test_the_server_is_timed_at_each_number_of_clients(
+    exported: Path, source: Path, tmp_path: Path
+):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--source", source, "--requests", "64", "--port", port, "--threads", "1"]
+    done = run(BENCHMARKS / "serving.py", exported, *options, "--results", tmp_path)
+    assert done.returncode == 0, done.stderr
+    content = json.loads((tmp_path / "serving.json").read_text(encoding="utf-8"))
+    assert (content["requests"], content["threads"]) == (64, 1)
+    assert content["mean_characters"] > 100
+    assert [load["clients"] for load in content["loads"]] == [1, 8, 64]
+    for load in content["loads"]:
+        assert (load["requests"], load["failed"]) == (64, 0)
+        assert 0 < load["p50_ms"] <= load["p95_ms"] <= load["p99_ms"]
+        # No client waits longer than all of them together take.
+        assert load["p50_ms"] / 1000 < 64 / load["requests_per_second"]
+    with socket.socket() as taken:  # the server is gone
+        assert taken.connect_ex(("127.0.0.1", port)) != 0
