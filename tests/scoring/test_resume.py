@@ -39,8 +39,10 @@ def undisturbed(many: Path, exported: Path, tmp_path_factory: pytest.TempPathFac
 
 def start(source: Path, output: Path, model: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "sentiment_lstm", "score"]
-        + [str(source), str(output), "--model", str(model)],
+        [
+            *(sys.executable, "-m", "sentiment_lstm", "score"),
+            *(str(source), str(output), "--model", str(model)),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
