@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a new machine needs; each sets up what is missing first.
-.PHONY: setup demo test lint fix bench bundle docs clean
+.PHONY: setup demo test lint fix bench bundle page docs clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -14,6 +14,7 @@ help:
 	@echo "make lint    ruff and pyright, reading only;  make fix  lets ruff mend"
 	@echo "make bench   the measurements behind the README's tables"
 	@echo "make bundle  train the model that comes with the package again; an hour"
+	@echo "make page    fetch the libraries that the page in the browser runs on"
 	@echo "make docs    run the notebook again and redraw the README's pictures"
 	@echo "make clean   throw away everything that the other targets made"
 
@@ -60,10 +61,18 @@ bundle: setup
 	$(BIN)/sentiment-lstm export runs/bundled
 	$(BIN)/python packaging/bundle.py runs/bundled --reviews ../shared/imdb
 
+page: src/sentiment_lstm/serving/page/vendor/.complete
+
+src/sentiment_lstm/serving/page/vendor/.complete: web/package-lock.json web/vendor.mjs
+	npm ci --prefix web --ignore-scripts --no-audit --no-fund
+	node web/vendor.mjs
+	touch $@
+
 docs: setup
 	$(BIN)/python notebooks/execute.py
 	$(BIN)/python benchmarks/pictures.py
 
 clean:
-	rm -rf $(VENV) build dist demo runs benchmarks/work .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist demo runs benchmarks/work web/node_modules \
+		src/sentiment_lstm/serving/page/vendor .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

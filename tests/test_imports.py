@@ -34,6 +34,7 @@ LIGHT = [
     "sentiment_lstm.runtime",
     "sentiment_lstm.serving.app",
     "sentiment_lstm.serving.settings",
+    "sentiment_lstm.serving.static",
     "sentiment_lstm.soft_labels",
     "sentiment_lstm.teacher_labels",
     "sentiment_lstm.text",

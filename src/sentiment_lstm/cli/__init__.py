@@ -21,6 +21,7 @@ from sentiment_lstm.cli import (
     explore,
     export,
     finetune_teacher,
+    page,
     predict,
     recipes,
     serve,
@@ -49,6 +50,7 @@ app.command("explain")(explain.explain)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("serve")(serve.serve)
+app.command("page")(page.page)
 app.add_typer(recipes.app, name="recipes")
 
 
