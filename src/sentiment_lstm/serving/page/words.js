@@ -66,8 +66,6 @@ export function stretches(text) {
       open.length += [...part.toLowerCase()].length;
       if (alone) close();
     }
-    // An accent that stands for itself belongs to the letter before it.
-    if (open && open.end === start && DROPPED.test(character)) open.end = place;
   }
   close();
   return found;
