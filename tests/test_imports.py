@@ -38,6 +38,7 @@ LIGHT = [
     "sentiment_lstm.soft_labels",
     "sentiment_lstm.teacher_labels",
     "sentiment_lstm.text",
+    "sentiment_lstm.transformers_js",
     "sentiment_lstm.tuning.pictures",
     "sentiment_lstm.tuning.space",
     "sentiment_lstm.tuning.study",

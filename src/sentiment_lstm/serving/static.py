@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from sentiment_lstm import artefact
-from sentiment_lstm.errors import ModelError, SaveError
+from sentiment_lstm import artefact, transformers_js
+from sentiment_lstm.errors import SaveError
 
 __all__ = ["PAGE", "check_vendored", "write_page"]
 
@@ -21,8 +21,6 @@ _VENDORED = (
 )
 _INDEX = "index.html"
 _MODEL = "model"
-# What the browser asks for; weights and code of PyTorch are of no use to it.
-_MODEL_FILES = (artefact.CONFIG, *artefact.TOKENIZER, artefact.CALIBRATION)
 
 
 def write_page(model: str | Path, output: str | Path, *, page: Path = PAGE) -> Path:
@@ -41,21 +39,13 @@ def write_page(model: str | Path, output: str | Path, *, page: Path = PAGE) -> P
         SaveError: the output holds something else, or the page's libraries are missing.
     """
     model, output = Path(model), Path(output)
-    artefact.verify(model)
-    exported = artefact.onnx_files(model)
-    if not exported:
-        raise ModelError(f"{model}: holds no ONNX file. Run `sentiment-lstm export` on it.")
+    transformers_js.check_exported(model)
     check_vendored(page)
     _check_output(output)
 
     def write(folder: Path) -> None:
-        shutil.copytree(page, folder, dirs_exist_ok=True)
-        (folder / _MODEL / "onnx").mkdir(parents=True)
-        for name in _MODEL_FILES:
-            if (model / name).is_file():
-                shutil.copyfile(model / name, folder / _MODEL / name)
-        # The browser takes the first of them, so that the second would never be read.
-        shutil.copyfile(exported[0], folder / _MODEL / "onnx" / exported[0].name)
+        shutil.copytree(page, folder, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
+        transformers_js.fill_folder(model, folder / _MODEL)
 
     return artefact.replace_folder(output, write)
 
