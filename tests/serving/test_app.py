@@ -380,6 +380,17 @@ def test_without_a_folder_for_the_page_the_rest_goes_on(classifier: TextClassifi
         assert client.post("/predict", json={"inputs": GOOD}).status_code == 200
 
 
+def test_a_browser_may_send_the_key_as_a_password(classifier: TextClassifier):
+    with TestClient(create_app(classifier, Settings(api_key="s3cret"))) as client:
+        asked = client.get("/docs", headers={"Accept": "text/html,*/*"})
+        assert asked.status_code == 401
+        assert asked.headers["WWW-Authenticate"].startswith("Basic ")
+        for name in ("", "anyone"):
+            assert client.get("/openapi.json", auth=(name, "s3cret")).status_code == 200
+        for name, password in (("s3cret", ""), ("anyone", "s3cret2"), ("", "")):
+            assert client.get("/openapi.json", auth=(name, password)).status_code == 401
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -82,3 +82,22 @@ def test_the_docs_ask_no_other_host(browser: Browser, server: Server):
     for url in asked:
         assert url.startswith((server.url + "/", "data:")), url
     page.close()
+
+
+def test_a_reader_who_knows_the_key_gets_the_page(
+    vendored: None, browser: Browser, exported: Path, tmp_path: Path
+):
+    server = start(exported, tmp_path / "log", SENTIMENT_LSTM_API_KEY="s3cret")
+    try:
+        context = browser.new_context()
+        assert context.request.get(server.url).status == 401
+        context.close()
+        context = browser.new_context(http_credentials={"username": "anyone", "password": "s3cret"})
+        page = context.new_page()
+        page.goto(server.url)
+        page.wait_for_selector("body[data-ready]")
+        enter(page, GOOD)
+        context.close()
+    finally:
+        server.process.kill()
+        server.process.wait()
