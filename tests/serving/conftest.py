@@ -2,10 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from fastapi.testclient import TestClient
@@ -17,7 +14,7 @@ from sentiment_lstm.export import export
 from sentiment_lstm.serving.app import create_app
 from sentiment_lstm.serving.settings import Settings
 from sentiment_lstm.serving.static import check_vendored, write_page
-from tests.serving.browsing import ARGUMENTS, CHROMIUM, opened
+from tests.serving.browsing import ARGUMENTS, CHROMIUM, opened, serving
 
 
 @pytest.fixture(scope="session")
@@ -43,11 +40,6 @@ def client(classifier: TextClassifier, served_folder: Path) -> Iterator[TestClie
         yield client
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture(scope="session")
 def vendored() -> None:
     try:
@@ -63,13 +55,8 @@ def site(vendored: None, exported: Path, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="session")
 def origin(site: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site)))
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(site) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from datasets import DatasetDict
 from playwright.sync_api import Browser, Page
 
 from sentiment_lstm import runtime
-from tests.serving.browsing import BAD, GOOD, column, downloaded, enter, upload
+from sentiment_lstm.serving.static import write_page
+from tests.serving.browsing import BAD, GOOD, column, downloaded, enter, serving, upload
 
 
 def test_it_says_what_python_says(page: Page, exported: Path, sentences: DatasetDict):
@@ -98,3 +100,92 @@ def test_a_missing_model_is_told_in_one_sentence(browser: Browser, origin: str, 
         "The folder model/ beside this page lacks config.json; run `sentiment-lstm page` again."
     )
     page.close()
+
+
+def test_a_text_that_is_too_long_leaves_no_answer_of_another(page: Page):
+    enter(page, GOOD)
+    for _ in range(3):  # each is short enough, but not all of them
+        page.evaluate(
+            "() => { const field = document.querySelector('#text');"
+            " field.value += ' word'.repeat(10_000); field.dispatchEvent(new Event('input')); }"
+        )
+    page.wait_for_selector("#error:not([hidden])")
+    assert page.inner_text("#error") == (
+        "The text has 150,035 characters, more than the 100,000 that this page reads; "
+        "cut it, or use `sentiment-lstm predict`."
+    )
+    assert page.is_hidden("#answer")
+    enter(page, BAD)
+    assert page.is_hidden("#error")
+
+
+def test_ten_megabytes_that_are_pasted_are_refused_at_once(page: Page):
+    enter(page, GOOD)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate("navigator.clipboard.writeText('word '.repeat(2_000_000))")
+    page.focus("#text")
+    page.keyboard.press("Control+V")
+    page.wait_for_selector("#error:not([hidden])")
+    assert "10,000,000 characters" in page.inner_text("#error")
+    assert page.input_value("#text") == GOOD
+    page.keyboard.press("Control+A")
+    page.keyboard.type("dull")
+    page.wait_for_function("() => document.querySelector('#words').textContent.startsWith('dull')")
+    assert page.is_hidden("#error")
+
+
+@pytest.mark.parametrize(
+    "text", ["فيلم رائع", "\U0001f600\U0001f44d\U0001f3fd", "e\u0301te\u0301 fini"]
+)
+def test_scripts_and_emoji_are_shown_as_they_were_typed(page: Page, text: str):
+    enter(page, text)
+    words = "document.querySelector('#words')"
+    shown = page.evaluate(
+        f"() => {{ const words = {words}.cloneNode(true);"
+        " words.querySelectorAll('.hidden').forEach((word) => word.remove());"
+        " return words.textContent; }"
+    )
+    assert shown == text
+    direction = page.evaluate(f"getComputedStyle({words}).direction")
+    assert direction == ("rtl" if text.startswith("ف") else "ltr")
+
+
+def test_markup_in_a_text_is_shown_and_never_run(page: Page):
+    text = "<img src=x onerror=\"document.title='run'\"> <b>fine</b> film"
+    enter(page, text)
+    assert page.locator("#words img, #words b").count() == 0
+    assert page.inner_text("#words").startswith("<img src=x")
+    upload(page, f'text\n"{text.replace(chr(34), chr(34) * 2)}"\n')
+    assert column(page, "text") == [text]
+    assert page.title() == "Sentiment of a text"
+
+
+def test_a_folder_with_the_32_bit_file_alone_is_read(browser: Browser, origin: str):
+    fresh = browser.new_page()
+    answers: dict[str, int] = {}
+    fresh.on(
+        "response",
+        lambda answer: answers.update({answer.url.rpartition("/")[2]: answer.status}),
+    )
+    fresh.goto(origin)
+    fresh.wait_for_selector("body[data-ready]")
+    assert answers["model_quantized.onnx"] == 404  # it is asked for first
+    assert answers["model.onnx"] == 200
+    fresh.close()
+
+
+def test_of_two_files_the_8_bit_one_is_fetched_alone(
+    vendored: None, browser: Browser, tmp_path: Path, exported: Path
+):
+    folder = Path(shutil.copytree(exported, tmp_path / "both"))
+    quantized = runtime.artefact.bundled_folder() / runtime.artefact.ONNX_QUANTIZED
+    shutil.copyfile(quantized, folder / runtime.artefact.ONNX_QUANTIZED)
+    with serving(write_page(folder, tmp_path / "page")) as address:
+        fresh = browser.new_page()
+        asked: list[str] = []
+        fresh.on("request", lambda request: asked.append(request.url))
+        fresh.goto(address)
+        fresh.wait_for_selector("body[data-ready]")
+        files = [url.rpartition("/")[2] for url in asked if url.endswith(".onnx")]
+        assert files == ["model_quantized.onnx"]
+        fresh.close()

@@ -9,7 +9,9 @@ export function parseCsv(content) {
   const [header = [], ...rows] = records(text, delimiter);
   const width = rows.reduce((most, row) => Math.max(most, row.length), header.length);
   const padded = (row) => [...row, ...Array(width - row.length).fill("")];
-  return { delimiter, header: padded(header), rows: rows.map(padded) };
+  // An empty line is a record only where a record is a single field.
+  const kept = rows.filter((row) => width === 1 || row.length > 1 || row[0] !== "");
+  return { delimiter, header: padded(header), rows: kept.map(padded) };
 }
 
 /** Write records as a file's text. */

@@ -1,15 +1,16 @@
 // A CSV file, classified row by row: progress, a histogram, a table that sorts, a download.
 import { formatCsv, parseCsv } from "./csv.js";
+import { byId, element } from "./dom.js";
 import { drawHistogram } from "./histogram.js";
-import { PageError } from "./model.js";
+import { PageError, isTooLong } from "./model.js";
 import { ResultTable } from "./table.js";
 import { isBlank } from "./words.js";
 
 const LARGEST_BYTES = 200e6;
 const PAUSE_EVERY_MS = 40; // so that the page answers while it works
+const REVOKE_AFTER_MS = 60_000; // by then every browser has read what it downloads
+const REASONS = ["withheld", "no text", "too long"]; // what stands where no label does
 const USUAL_COLUMNS = ["text", "review", "content", "comment", "body", "sentence"];
-
-const byId = (id) => document.getElementById(id);
 
 export class FileView {
   constructor(model, report) {
@@ -20,9 +21,9 @@ export class FileView {
     this.results = [];
     this.table = new ResultTable();
     const drop = byId("drop");
-    byId("file").addEventListener("change", (event) => this.open(event.target.files[0]));
+    byId("file").addEventListener("change", () => this.open(byId("file").files[0]));
     byId("column").addEventListener("change", () => this.classify());
-    byId("download").addEventListener("click", () => this.prepareDownload());
+    byId("download").addEventListener("click", () => this.download());
     drop.addEventListener("dragover", (event) => {
       event.preventDefault();
       drop.classList.add("over");
@@ -37,6 +38,7 @@ export class FileView {
     for (const name of ["dragover", "drop"]) {
       globalThis.addEventListener(name, (event) => event.preventDefault());
     }
+    this.open(byId("file").files[0]); // chosen while the model was loading
   }
 
   setThreshold(value) {
@@ -46,18 +48,20 @@ export class FileView {
 
   async open(file) {
     if (!file) return;
-    this.turn += 1;
+    const turn = ++this.turn;
     byId("results").hidden = true;
     byId("column-choice").hidden = true;
     byId("progress-row").hidden = true;
     byId("file-state").textContent = "";
     this.results = [];
     try {
+      const content = await read(file);
+      if (turn !== this.turn) return; // another file was chosen meanwhile
+      this.file = content;
       this.name = file.name;
-      this.file = await read(file);
       this.report(null);
     } catch (error) {
-      this.report(error);
+      if (turn === this.turn) this.report(error);
       return;
     }
     const { header } = this.file;
@@ -81,7 +85,7 @@ export class FileView {
     try {
       for (const row of rows) {
         const text = row[column];
-        const answer = isBlank(text) ? null : await this.model.classify(text);
+        const answer = isBlank(text) || isTooLong(text) ? null : await this.model.classify(text);
         results.push({ number: results.length + 1, text, answer });
         if (performance.now() - paused > PAUSE_EVERY_MS) {
           byId("progress").value = results.length / rows.length;
@@ -104,17 +108,17 @@ export class FileView {
   }
 
   show() {
-    const shown = this.results.map(({ number, text, answer }) => ({
-      number,
-      text,
-      label: !answer ? "no text" : this.withholds(answer) ? "withheld" : answer.label,
-      confidence: answer?.confidence ?? null,
-      named: Boolean(answer) && !this.withholds(answer),
-    }));
-    const without = shown.filter((row) => row.confidence === null).length;
-    const withheld = shown.filter((row) => row.label === "withheld" && !row.named).length;
-    byId("file-state").textContent =
-      `${this.name}: ${counted(shown.length)}, ${withheld} withheld, ${without} without text.`;
+    const shown = this.results.map(({ number, text, answer }) => {
+      const confidence = answer?.confidence ?? null;
+      const named = answer !== null && !this.withholds(answer);
+      const reason = answer ? "withheld" : isBlank(text) ? "no text" : "too long";
+      return { number, text, label: named ? answer.label : reason, confidence, named };
+    });
+    byId("file-state").textContent = `${this.name}: ${counted(shown.length)}.`;
+    this.showCounts(shown);
+    byId("histogram-heading").textContent = this.threshold
+      ? "Texts by confidence; hollow ones are withheld"
+      : "Texts by confidence";
     this.table.show(shown);
     byId("histogram").replaceChildren(
       drawHistogram(
@@ -124,24 +128,42 @@ export class FileView {
     );
   }
 
+  showCounts(shown) {
+    const told = [
+      ...this.model.labels.map((label) => ({ label, named: true })),
+      ...REASONS.map((label) => ({ label, named: false })),
+    ];
+    for (const entry of told) {
+      entry.count = shown.filter((row) => row.label === entry.label && row.named === entry.named).length;
+    }
+    byId("counts").replaceChildren(
+      ...told.filter(({ named, count }) => named || count > 0).map(({ label, count }) => {
+        const item = element("li");
+        item.append(element("strong", count.toLocaleString("en")), ` ${label}`);
+        return item;
+      }),
+    );
+  }
+
   withholds(answer) {
     return answer.confidence < this.threshold;
   }
 
   /** The rows as they stand in the file, whatever the table shows, with two columns behind. */
-  prepareDownload() {
+  download() {
     const { header, rows, delimiter } = this.file;
-    const free = (name) => (header.includes(name) ? `predicted_${name}` : name);
+    const free = (name) => (header.includes(name) ? free(`predicted_${name}`) : name);
     const lines = rows.map((row, place) => {
       const { answer } = this.results[place];
       if (!answer) return [...row, "", ""];
       return [...row, this.withholds(answer) ? "" : answer.label, answer.confidence.toFixed(6)];
     });
     const content = formatCsv([[...header, free("label"), free("confidence")], ...lines], delimiter);
-    const link = byId("download");
-    if (link.href) URL.revokeObjectURL(link.href);
+    const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([content], { type: "text/csv;charset=utf-8" }));
     link.download = this.name.replace(/(\.[^.]*)?$/, "-labelled$1");
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), REVOKE_AFTER_MS);
   }
 }
 

@@ -32,7 +32,7 @@ export function drawHistogram(confidences, { from, threshold }) {
     group.append(
       title,
       make("rect", { ...bar, y: base - full, height: full - hollow, class: "given" }),
-      make("rect", { ...bar, y: base - hollow, height: hollow, class: hollow ? "hollow" : "none" }),
+      make("rect", { ...bar, y: base - hollow, height: hollow, class: "hollow" }),
       label(bin * step + step / 2, base - full - 5, count ? String(count) : "", "middle"),
     );
     drawing.append(group);

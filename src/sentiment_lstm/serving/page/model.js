@@ -5,18 +5,29 @@ import { wordsOf } from "./words.js";
 
 const VENDOR = new URL("vendor/", import.meta.url).href;
 const ONNX_FILES = ["onnx/model_quantized.onnx", "onnx/model.onnx"]; // the smaller one first
+const LONGEST_CHARACTERS = 100_000; // half a second's work, in which the page cannot answer
 const WHOLE_LENGTH = 1e9; // from here on, `model_max_length` means that no text is cut
 
 env.allowRemoteModels = false;
-env.localModelPath = new URL("./", import.meta.url).href;
-env.backends.onnx.wasm.wasmPaths = VENDOR;
-env.backends.onnx.wasm.numThreads = 1; // more would need headers that few static servers send
 ort.env.wasm.wasmPaths = VENDOR;
-ort.env.wasm.numThreads = 1;
+ort.env.wasm.numThreads = 1; // more would need headers that few static servers send
 ort.env.logLevel = "error";
+
+/** Tell whether a text is longer than the page reads. */
+export const isTooLong = (text) => text.length > LONGEST_CHARACTERS;
 
 /** A mistake that the reader can mend; its message is one sentence. */
 export class PageError extends Error {}
+
+/** Refuse a text that is longer than the page reads. */
+export function checkLength(text) {
+  if (!isTooLong(text)) return;
+  const [found, longest] = [text.length, LONGEST_CHARACTERS].map((count) => count.toLocaleString("en"));
+  throw new PageError(
+    `The text has ${found} characters, more than the ${longest} that this page reads; ` +
+      "cut it, or use `sentiment-lstm predict`.",
+  );
+}
 
 /** Load the model from a folder beside the page. */
 export async function loadModel(folder = new URL("model/", import.meta.url).href) {
@@ -55,6 +66,7 @@ class Model {
   }
 
   async run(text, explain) {
+    checkLength(text);
     const whole = this.tokenizer.encode(text).map(Number);
     const ids =
       whole.length > this.maxLength

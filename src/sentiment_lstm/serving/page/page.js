@@ -1,10 +1,8 @@
 // Puts the parts of the page together: what is entered goes to the model, its answer to the views.
+import { byId, element, percent } from "./dom.js";
 import { FileView } from "./file-view.js";
 import { PageError, loadModel } from "./model.js";
 import { TextView } from "./text-view.js";
-
-const byId = (id) => document.getElementById(id);
-const percent = (share) => `${Math.round(share * 100)} %`;
 
 /** Show a mistake in one sentence, or take the last one away. */
 function report(error) {
@@ -21,8 +19,8 @@ function sentence(error) {
 function offerThresholds(model, views) {
   const slider = byId("threshold");
   const change = (value) => {
-    byId("threshold-value").textContent = percent(value);
-    slider.setAttribute("aria-valuetext", percent(value));
+    byId("threshold-value").textContent = percent(value, 0);
+    slider.setAttribute("aria-valuetext", percent(value, 0));
     for (const button of byId("targets").children) {
       button.setAttribute("aria-pressed", String(Number(button.value) === value));
     }
@@ -30,12 +28,11 @@ function offerThresholds(model, views) {
   };
   const offered = [["Never", 0]];
   for (const [target, value] of Object.entries(model.thresholds)) {
-    if (value !== null) offered.push([`For ${percent(Number(target))} accuracy`, value]);
+    if (value !== null) offered.push([`For ${percent(Number(target), 0)} accuracy`, value]);
   }
   for (const [name, value] of offered) {
-    const button = document.createElement("button");
+    const button = element("button", name);
     button.type = "button";
-    button.textContent = name;
     button.value = String(value);
     button.addEventListener("click", () => {
       slider.value = String(value);

@@ -1,4 +1,6 @@
 // The classified rows as a table, sorted by any column and shown a part at a time.
+import { byId, element, percent } from "./dom.js";
+import { replaceMarkup } from "./words.js";
 
 const PART = 200; // more rows at once make a phone slow
 const LONGEST = 300; // characters of a text that are shown
@@ -15,13 +17,11 @@ export class ResultTable {
     this.key = "number";
     this.falling = false;
     this.limit = PART;
-    this.body = document.getElementById("rows");
-    this.more = document.getElementById("more");
-    this.more.addEventListener("click", () => {
+    byId("more").addEventListener("click", () => {
       this.limit += PART;
       this.draw();
     });
-    document.getElementById("head").replaceChildren(...COLUMNS.map((column) => this.headCell(column)));
+    byId("head").replaceChildren(...COLUMNS.map((column) => this.headCell(column)));
   }
 
   show(rows) {
@@ -31,13 +31,11 @@ export class ResultTable {
   }
 
   headCell({ key, name }) {
-    const cell = document.createElement("th");
-    const button = document.createElement("button");
+    const cell = element("th", "", key);
+    const button = element("button", name);
     cell.scope = "col";
-    cell.className = key;
     cell.dataset.key = key;
     button.type = "button";
-    button.textContent = name;
     button.addEventListener("click", () => {
       this.falling = this.key === key && !this.falling;
       this.key = key;
@@ -48,14 +46,14 @@ export class ResultTable {
   }
 
   draw() {
-    for (const cell of document.getElementById("head").children) {
+    for (const cell of byId("head").children) {
       const order = this.falling ? "descending" : "ascending";
       cell.setAttribute("aria-sort", cell.dataset.key === this.key ? order : "none");
     }
     const sorted = this.rows.toSorted((one, other) => this.compare(one, other));
-    this.body.replaceChildren(...sorted.slice(0, this.limit).map(bodyRow));
-    this.more.hidden = sorted.length <= this.limit;
-    this.more.textContent = `Show more rows (${Math.max(sorted.length - this.limit, 0)} left)`;
+    byId("rows").replaceChildren(...sorted.slice(0, this.limit).map(bodyRow));
+    byId("more").hidden = sorted.length <= this.limit;
+    byId("more").textContent = `Show more rows (${Math.max(sorted.length - this.limit, 0)} left)`;
   }
 
   compare(one, other) {
@@ -68,18 +66,19 @@ export class ResultTable {
 }
 
 function bodyRow({ number, text, label, confidence, named }) {
-  const row = document.createElement("tr");
-  const shown = text.replace(/<br\s*\/?>/gi, " ").trim();
+  const row = element("tr");
+  const shown = replaceMarkup(text, " ").trim();
   const values = {
     number: String(number),
     text: shown.length > LONGEST ? `${shown.slice(0, LONGEST)}…` : shown || "–",
     label,
-    confidence: confidence === null ? "–" : `${(confidence * 100).toFixed(1)} %`,
+    confidence: confidence === null ? "–" : percent(confidence),
   };
   for (const { key } of COLUMNS) {
-    const cell = document.createElement("td");
-    cell.className = key === "label" && !named ? "label withheld" : key;
-    cell.textContent = values[key];
+    const cell = element("td", "", key === "label" && !named ? "label withheld" : key);
+    const content = element("div", values[key]); // a cell itself cannot be cut to a few lines
+    if (key === "text") content.dir = "auto";
+    cell.append(content);
     row.append(cell);
   }
   return row;

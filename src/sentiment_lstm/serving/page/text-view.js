@@ -1,18 +1,21 @@
 // One text, classified as it is typed: the label, its probabilities, and every word's pull.
-import { isBlank } from "./words.js";
+import { byId, element, percent } from "./dom.js";
+import { checkLength } from "./model.js";
+import { isBlank, replaceMarkup } from "./words.js";
 
 const PAUSE_MS = 150; // a quick typist's time between two keys
 const STRONGEST = 8;
-const LEVELS = [0.15, 0.4, 0.75]; // of the strongest pull in the text
+const LEVELS = [0.2, 0.4, 0.75]; // of the strongest pull in the text
 
 export class TextView {
   constructor(model, report) {
     this.model = model;
     this.report = report;
     this.threshold = 0;
-    this.asked = 0;
+    this.turn = 0;
     this.answer = null;
-    this.field = document.getElementById("text");
+    this.field = byId("text");
+    this.field.addEventListener("beforeinput", (event) => this.refuseTooLong(event));
     this.field.addEventListener("input", () => this.later());
     if (!isBlank(this.field.value)) this.later(); // the browser kept it over a reload
   }
@@ -22,6 +25,16 @@ export class TextView {
     if (this.answer) this.showVerdict();
   }
 
+  /** Stop a paste that the field itself would take minutes to lay out. */
+  refuseTooLong(event) {
+    try {
+      checkLength(event.data ?? event.dataTransfer?.getData("text/plain") ?? "");
+    } catch (error) {
+      event.preventDefault();
+      this.report(error);
+    }
+  }
+
   later() {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.classify(), PAUSE_MS);
@@ -29,25 +42,31 @@ export class TextView {
 
   async classify() {
     const text = this.field.value;
-    const turn = ++this.asked;
+    const turn = ++this.turn;
     if (isBlank(text)) {
-      this.answer = null;
-      document.getElementById("answer").hidden = true;
-      document.getElementById("verdict").textContent = "";
+      this.clear(null);
       return;
     }
     try {
       const answer = await this.model.classify(text, { explain: true });
-      if (turn !== this.asked) return; // the text has changed meanwhile
+      if (turn !== this.turn) return; // the text has changed meanwhile
       this.answer = answer;
       this.report(null);
       this.showVerdict();
       this.showProbabilities();
       this.showWords(text);
-      document.getElementById("answer").hidden = false;
+      byId("answer").hidden = false;
     } catch (error) {
-      this.report(error);
+      if (turn === this.turn) this.clear(error);
     }
+  }
+
+  /** Take the last answer away, which is none of the text that stands there now. */
+  clear(error) {
+    this.answer = null;
+    byId("answer").hidden = true;
+    byId("verdict").textContent = "";
+    this.report(error);
   }
 
   showVerdict() {
@@ -55,26 +74,28 @@ export class TextView {
     const withheld = confidence < this.threshold;
     const parts = [
       element("strong", withheld ? "Withheld" : label, withheld ? "label withheld" : "label"),
-      ` ${(confidence * 100).toFixed(1)} % confident`,
+      `, ${percent(confidence)} confident`,
       withheld ? `; “${label}” would be a guess below the threshold` : "",
       truncated ? "; only the beginning was read" : "",
       ".",
     ];
-    document.getElementById("verdict").replaceChildren(...parts);
+    byId("verdict").replaceChildren(...parts);
   }
 
   showProbabilities() {
-    const rows = this.model.labels.map((label, place) => {
+    const { labels } = this.model;
+    const rows = labels.map((label, place) => {
       const share = this.answer.probabilities[place];
+      const colour = labels.length === 2 ? ["down", "up"][place] : "";
       const row = element("div", "", "probability");
       const bar = element("span", "", "bar");
-      const fill = element("span", "", "fill");
+      const fill = element("span", "", `fill ${colour}`);
       fill.style.width = `${share * 100}%`;
       bar.append(fill);
-      row.append(element("span", label), bar, element("span", `${(share * 100).toFixed(1)} %`, "number"));
+      row.append(element("span", label), bar, element("span", percent(share), "number"));
       return row;
     });
-    document.getElementById("probabilities").replaceChildren(...rows);
+    byId("probabilities").replaceChildren(...rows);
   }
 
   showWords(text) {
@@ -84,21 +105,19 @@ export class TextView {
     const list = document.getElementById("strongest");
     if (!words) {
       legend.textContent = "This model does not tell what its words contribute.";
-      document.getElementById("words").replaceChildren(text);
+      byId("words").replaceChildren(text);
       list.replaceChildren();
       return;
     }
     legend.replaceChildren(
-      element("span", up, "word up level-3"),
-      " solid line   ",
-      element("span", down, "word down level-3"),
-      " wavy line",
+      legendEntry(up, "up", "solid line"),
+      legendEntry(down, "down", "wavy line"),
     );
     const strongest = Math.max(...words.map((word) => Math.abs(word.pull)), 1e-9);
     const parts = [];
     let last = 0;
     for (const word of words) {
-      parts.push(spoken(text.slice(last, word.start)));
+      parts.push(replaceMarkup(text.slice(last, word.start), "\n"));
       last = word.end;
       const level = LEVELS.filter((bound) => Math.abs(word.pull) / strongest >= bound).length;
       const end = word.pull > 0 ? up : down;
@@ -108,8 +127,8 @@ export class TextView {
       if (level > 1) shown.append(element("span", ` (${end})`, "hidden"));
       parts.push(shown);
     }
-    parts.push(spoken(text.slice(last)));
-    document.getElementById("words").replaceChildren(...parts);
+    parts.push(replaceMarkup(text.slice(last), "\n"));
+    byId("words").replaceChildren(...parts);
     list.replaceChildren(
       ...words
         .toSorted((one, other) => Math.abs(other.pull) - Math.abs(one.pull))
@@ -134,14 +153,8 @@ export class TextView {
   }
 }
 
-/** Show markup between words as the white space that the model reads it as. */
-function spoken(between) {
-  return between.replace(/<br\s*\/?>/gi, "\n");
-}
-
-function element(name, text, className = "") {
-  const made = document.createElement(name);
-  made.textContent = text;
-  if (className) made.className = className;
-  return made;
+function legendEntry(name, end, line) {
+  const entry = element("span");
+  entry.append(element("span", name, `word ${end} level-3`), ` ${line}`);
+  return entry;
 }

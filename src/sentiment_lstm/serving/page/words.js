@@ -3,16 +3,21 @@
 // The text goes the tokenizer's way once more, a character at a time and with its place kept:
 // markup to white space, accents off, lower case, and a word cut at white space and punctuation.
 
-const MARKUP = /<[bB][rR]\s*\/?>/g;
+const MARKUP = /<br\s*\/?>/gi;
 const PUNCTUATION = /^[!-/:-@[-`{-~\p{P}]$/u;
 const SPACE = /^\s$/u;
 const DROPPED = /^[\p{Cc}\p{Cf}\p{Co}\p{Cn}\uFFFD\p{Mn}]$/u;
 const CHINESE =
   /^[\u4E00-\u9FFF\u3400-\u4DBF\u{20000}-\u{2A6DF}\u{2A700}-\u{2CEAF}\uF900-\uFAFF\u{2F800}-\u{2FA1F}]$/u;
 
+/** Put something in the place of line-break marks, which the model reads as white space. */
+export function replaceMarkup(text, by) {
+  return text.replace(MARKUP, by);
+}
+
 /** Tell whether nothing is left of a text without its white space and line-break marks. */
 export function isBlank(text) {
-  return text.replace(MARKUP, " ").trim() === "";
+  return replaceMarkup(text, " ").trim() === "";
 }
 
 /**
