@@ -69,9 +69,10 @@ src/sentiment_lstm/serving/page/vendor/.complete: web/package-lock.json web/vend
 	node web/vendor.mjs
 	touch $@
 
-docs: setup
+docs: setup page
 	$(BIN)/python notebooks/execute.py
 	$(BIN)/python benchmarks/pictures.py
+	$(BIN)/python benchmarks/page_pictures.py
 
 clean:
 	rm -rf $(VENV) build dist demo runs benchmarks/work web/node_modules \
