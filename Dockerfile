@@ -3,11 +3,19 @@
 #     docker build --tag sentiment-lstm:0.1.0 .
 #     docker run --rm --publish 8000:8000 --volume "$PWD/model:/model:ro" sentiment-lstm:0.1.0
 
+# What the page and /docs run on, as `make page` fetches it.
+FROM node:20-slim AS page
+WORKDIR /source
+COPY web web
+RUN npm ci --prefix web --ignore-scripts --omit=dev --no-audit --no-fund \
+    && node web/vendor.mjs
+
 FROM python:3.11-slim AS build
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
 COPY requirements requirements
 COPY src src
+COPY --from=page /source/src src
 # `pip wheel`, so that the image below needs neither a compiler nor the sources.
 RUN pip wheel --no-cache-dir --wheel-dir /wheels \
         --constraint requirements/constraints.txt '.[serve]'

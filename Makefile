@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a new machine needs; each sets up what is missing first.
-.PHONY: setup demo test lint fix bench bundle docs clean
+.PHONY: setup demo test lint fix bench bundle page docs clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -14,6 +14,7 @@ help:
 	@echo "make lint    ruff and pyright, reading only;  make fix  lets ruff mend"
 	@echo "make bench   the measurements behind the README's tables"
 	@echo "make bundle  train the model that comes with the package again; an hour"
+	@echo "make page    fetch the libraries that the page in the browser and /docs run on; needs npm"
 	@echo "make docs    run the notebook again and redraw the README's pictures"
 	@echo "make clean   throw away everything that the other targets made"
 
@@ -38,7 +39,8 @@ demo: setup
 	@echo "The report is demo/report/report.html, its pictures stand beside it;"
 	@echo "the model is demo/model, with its card in demo/model/README.md"
 
-test: setup
+# Without npm, the tests of the page are skipped and say so.
+test: setup $(if $(shell command -v npm),page)
 	$(BIN)/python -m pytest
 
 lint: setup
@@ -60,10 +62,19 @@ bundle: setup
 	$(BIN)/sentiment-lstm export runs/bundled
 	$(BIN)/python packaging/bundle.py runs/bundled --reviews ../shared/imdb
 
-docs: setup
+page: src/sentiment_lstm/serving/page/vendor/.complete
+
+src/sentiment_lstm/serving/page/vendor/.complete: web/package-lock.json web/vendor.mjs web/licenses/onnxruntime-web.txt
+	npm ci --prefix web --ignore-scripts --no-audit --no-fund
+	node web/vendor.mjs
+	touch $@
+
+docs: setup page
 	$(BIN)/python notebooks/execute.py
 	$(BIN)/python benchmarks/pictures.py
+	$(BIN)/python benchmarks/page_pictures.py
 
 clean:
-	rm -rf $(VENV) build dist demo runs benchmarks/work .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist demo runs benchmarks/work web/node_modules \
+		src/sentiment_lstm/serving/page/vendor src/sentiment_lstm/serving/swagger .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

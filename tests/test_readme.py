@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,19 @@ def test_python_examples_run(block: str, folder: Path):
     done = subprocess.run([sys.executable, "-c", block], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() or "def " in block
+
+
+@pytest.mark.parametrize("block", blocks("js"), ids=lambda block: block.split("\n")[0])
+def test_javascript_examples_run(block: str, folder: Path):
+    node, modules = shutil.which("node"), ROOT / "web" / "node_modules"
+    if node is None or not (modules / "@huggingface" / "transformers").is_dir():
+        pytest.skip("needs Node and web/node_modules, which `make page` fetches")
+    (folder / "node_modules").symlink_to(modules)
+    done = subprocess.run(
+        [node, "--input-type=module", "--eval", block], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "score" in done.stdout
 
 
 def test_every_file_that_the_readme_links_is_there():

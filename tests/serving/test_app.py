@@ -9,12 +9,14 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from sentiment_lstm.classifier import TextClassifier
 from sentiment_lstm.errors import SentimentError
 from sentiment_lstm.serving.app import create_app
+from sentiment_lstm.serving.files import add_docs, add_files
 from sentiment_lstm.serving.logs import JsonLines
 from sentiment_lstm.serving.settings import Settings
 
@@ -349,7 +351,7 @@ def test_an_app_that_was_stopped_can_be_started_again(classifier: TextClassifier
 
 
 def test_the_models_files_are_there_to_read_and_no_others(client: TestClient, exported: Path):
-    for name in ("config.json", "tokenizer.json", "onnx/model.onnx"):
+    for name in ("tokenizer.json", "onnx/model.onnx"):
         assert client.get(f"/model/{name}").content == (exported / name).read_bytes()
     assert (exported / "training.json").is_file()
     for path in ("training.json", "model.safetensors", "../model/training.json", "%2e%2e/x"):
@@ -357,9 +359,36 @@ def test_the_models_files_are_there_to_read_and_no_others(client: TestClient, ex
     assert client.put("/model/config.json", content=b"{}").status_code == 405
 
 
-def test_the_root_and_the_docs_answer(client: TestClient):
-    assert client.get("/").status_code == 200
-    assert "swagger" in client.get("/docs").text.lower()
+def test_what_was_not_made_is_told_in_one_sentence(exported: Path, tmp_path: Path):
+    app = FastAPI(title="nothing made", docs_url=None)
+    (tmp_path / "index.html").write_text("a page without its libraries")
+    add_files(app, exported, page=tmp_path)
+    add_docs(app, swagger=tmp_path)
+    client = TestClient(app)
+    for path in ("/", "/docs"):
+        answer = client.get(path)
+        assert answer.status_code == 503
+        assert answer.headers["content-type"].startswith("text/html")
+        assert "`make page`" in answer.text
+        assert answer.text.count("<p>") == 1
+    assert client.get("/model/tokenizer.json").status_code == 200  # for other pages than ours
+
+
+def test_without_a_folder_for_the_page_the_rest_goes_on(classifier: TextClassifier):
+    with TestClient(create_app(classifier)) as client:
+        assert client.get("/").status_code == 503
+        assert client.post("/predict", json={"inputs": GOOD}).status_code == 200
+
+
+def test_a_browser_may_send_the_key_as_a_password(classifier: TextClassifier):
+    with TestClient(create_app(classifier, Settings(api_key="s3cret"))) as client:
+        asked = client.get("/docs", headers={"Accept": "text/html,*/*"})
+        assert asked.status_code == 401
+        assert asked.headers["WWW-Authenticate"].startswith("Basic ")
+        for name in ("", "anyone"):
+            assert client.get("/openapi.json", auth=(name, "s3cret")).status_code == 200
+        for name, password in (("s3cret", ""), ("anyone", "s3cret2"), ("", "")):
+            assert client.get("/openapi.json", auth=(name, password)).status_code == 401
 
 
 @pytest.mark.parametrize(

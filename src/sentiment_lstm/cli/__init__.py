@@ -21,6 +21,7 @@ from sentiment_lstm.cli import (
     explore,
     export,
     finetune_teacher,
+    page,
     predict,
     recipes,
     score,
@@ -51,6 +52,7 @@ app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("score")(score.score)
 app.command("serve")(serve.serve)
+app.command("page")(page.page)
 app.add_typer(recipes.app, name="recipes")
 
 

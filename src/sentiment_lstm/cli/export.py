@@ -31,15 +31,28 @@ def export(
     ] = None,
     text_column: Annotated[str, typer.Option(help="The column that holds the text.")] = "text",
     label_column: Annotated[str, typer.Option(help="The column that holds the label.")] = "label",
+    for_javascript: Annotated[
+        Path | None,
+        typer.Option(
+            "--transformers-js",
+            help="Also write the folder that transformers.js loads by its name.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")
     ] = False,
 ) -> None:
     """Write a model as ONNX: in 32 bits and, where it classifies as well, in 8 bits."""
+    from sentiment_lstm import transformers_js
     from sentiment_lstm.export import export as export_folder
 
+    if for_javascript is not None:
+        transformers_js.check_output(for_javascript)  # before the minutes that an export takes
     validation, why = _validation(model, reviews, text_column, label_column)
     result = export_folder(model, validation=validation)
+    if for_javascript is not None:
+        transformers_js.write_folder(model, for_javascript)
     if as_json:
         typer.echo(json.dumps(result.to_dict()))
         return
@@ -60,6 +73,12 @@ def export(
         f"The 32-bit file differs from PyTorch by {result.largest_difference:.0e} in probability.",
         highlight=False,
     )
+    if for_javascript is not None:
+        console.print(
+            f"{escape(str(for_javascript))} is for transformers.js.",
+            highlight=False,
+            soft_wrap=True,
+        )
     if validation is not None:
         console.print(f"Measured on {result.reviews:,} validation reviews.", highlight=False)
     else:

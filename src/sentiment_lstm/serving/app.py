@@ -23,7 +23,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 import sentiment_lstm
 from sentiment_lstm.classifier import Explanation, Prediction, TextClassifier
 from sentiment_lstm.serving import open_inference
-from sentiment_lstm.serving.files import add_files
+from sentiment_lstm.serving.files import add_docs, add_files
 from sentiment_lstm.serving.metrics import Metrics
 from sentiment_lstm.serving.middleware import ITEMS, ApiKey, BodyLimit, Record
 from sentiment_lstm.serving.refusals import Refusal, add_handlers
@@ -69,7 +69,13 @@ def create_app(classifier: TextClassifier, settings: Settings | None = None) -> 
         service.ready = False
         service.scorer.close()
 
-    app = FastAPI(title="sentiment-lstm", version=sentiment_lstm.__version__, lifespan=lifespan)
+    app = FastAPI(
+        title="sentiment-lstm",
+        version=sentiment_lstm.__version__,
+        lifespan=lifespan,
+        docs_url=None,  # both would take their scripts from another host
+        redoc_url=None,
+    )
     add_handlers(app)
 
     @app.post("/predict", response_model=list[Score] | list[list[Score]], responses=_REFUSALS)
@@ -111,6 +117,7 @@ def create_app(classifier: TextClassifier, settings: Settings | None = None) -> 
         )
     )
     add_files(app, settings.model_folder)
+    add_docs(app)
     # The last one added is the first one passed.
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, timeout_s=settings.timeout_s)
     if settings.api_key is not None:

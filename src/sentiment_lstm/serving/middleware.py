@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hmac
 import logging
 import time
@@ -64,7 +65,11 @@ class Record:
 
 
 class ApiKey:
-    """Asks for `Authorization: Bearer KEY` everywhere but at health and metrics."""
+    """Asks for `Authorization: Bearer KEY` everywhere but at health and metrics.
+
+    A browser that opens the page can send no such header. It asks its user for a name and a
+    password, and sends them as `Basic`: there the key is the password, and the name is free.
+    """
 
     def __init__(self, app: ASGIApp, key: str) -> None:
         self.app = app
@@ -73,14 +78,30 @@ class ApiKey:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer 401."""
         if scope["type"] == "http" and scope["path"] not in _OPEN:
-            scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
-            known = hmac.compare_digest(given.strip().encode("latin-1"), self.key)
-            if scheme.lower() != "bearer" or not known:
+            headers = Headers(scope=scope)
+            given = _given_key(headers.get("authorization", ""))
+            if not hmac.compare_digest(given, self.key):
                 told = "The API key is missing or wrong. Send it as `Authorization: Bearer KEY`."
-                answer = problem(401, told, {"WWW-Authenticate": "Bearer"})
+                opened = "text/html" in headers.get("accept", "")
+                challenge = 'Basic realm="The API key is the password"' if opened else "Bearer"
+                answer = problem(401, told, {"WWW-Authenticate": challenge})
                 await answer(scope, receive, send)
                 return
         await self.app(scope, receive, send)
+
+
+def _given_key(authorization: str) -> bytes:
+    """Read the key out of a header; empty, which no key is, where there is none."""
+    scheme, _, value = authorization.partition(" ")
+    value = value.strip().encode("latin-1")
+    if scheme.lower() == "bearer":
+        return value
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(value, validate=True).partition(b":")[2]
+        except ValueError:
+            return b""
+    return b""
 
 
 class BodyLimit:
