@@ -63,6 +63,10 @@ def score(
         int | None,
         typer.Option(min=1, help="Processes that score. [default: one a CPU]", show_default=False),
     ] = None,
+    part_rows: Annotated[
+        int,
+        typer.Option(min=1, help="Rows that are scored, kept and, after a kill, lost together."),
+    ] = 1_024,
     address: Annotated[
         str | None,
         typer.Option(
@@ -103,6 +107,7 @@ def score(
             explain=explain,
             abstain=threshold,
             prefix=prefix,
+            part_rows=part_rows,
             workers=workers,
             address=address,
             restart=restart,

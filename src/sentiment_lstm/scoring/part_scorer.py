@@ -179,7 +179,13 @@ def merge_file(
 def open_format(name: str, settings: Mapping[str, Any]) -> Format:
     """Give the format of a file, with what the run adds to it."""
     columns = new_columns(explain=settings["explain"])
-    return format_of(name)(name, settings["text_column"], columns, settings["prefix"])
+    return format_of(name)(
+        name,
+        settings["text_column"],
+        columns,
+        prefix=settings["prefix"],
+        part_rows=settings["part_rows"],
+    )
 
 
 class _ChangedError(Exception):

@@ -11,6 +11,7 @@ from sentiment_lstm import artefact
 from sentiment_lstm.abstention import check_threshold
 from sentiment_lstm.errors import SaveError
 from sentiment_lstm.scoring import plan as plans
+from sentiment_lstm.scoring.formats.base import PART_ROWS
 from sentiment_lstm.scoring.inputs import InputFile, find_inputs
 from sentiment_lstm.scoring.ledger import Ledger
 from sentiment_lstm.scoring.manifest import COUNTS, FileState, Summary, make_manifest
@@ -41,6 +42,7 @@ def score_files(
     explain: bool = False,
     abstain: float | None = None,
     prefix: str = "",
+    part_rows: int = PART_ROWS,
     workers: int | None = None,
     address: str | None = None,
     restart: bool = False,
@@ -62,6 +64,8 @@ def score_files(
         abstain: withhold the labels whose confidence is below this; None for what the model folder
             says.
         prefix: of the new columns' names.
+        part_rows: how many rows are scored, kept and handed on together. More of them are less to
+            administer on hundreds of CPUs, and more to lose in a kill.
         workers: how many processes score, each in one thread; None for one a CPU.
         address: of a Ray cluster; None for this machine.
         restart: throw away what an earlier run has written to `output`.
@@ -88,6 +92,7 @@ def score_files(
         "explain": explain,
         "abstain": abstain,
         "prefix": prefix,
+        "part_rows": part_rows,
     }
     plan = plans.make_plan(files, model_files, settings)
     with ledger.locked():

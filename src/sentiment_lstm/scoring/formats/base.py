@@ -54,16 +54,24 @@ class Format(ABC):
         text_column: the column to score.
         new_columns: those that will be added, without the prefix.
         prefix: of their names.
+        part_rows: the most rows of a part.
     """
 
     fixed_columns = True  # whether every row of a file has the same ones
 
     def __init__(
-        self, name: str, text_column: str, new_columns: Sequence[str], prefix: str = ""
+        self,
+        name: str,
+        text_column: str,
+        new_columns: Sequence[str],
+        *,
+        prefix: str = "",
+        part_rows: int = PART_ROWS,
     ) -> None:
         self.name = name
         self.text_column = text_column
         self.prefix = prefix
+        self.part_rows = part_rows
         self.new_columns = [prefix + column for column in new_columns]
         self.columns: list[str] = []  # those of the file, once a part was read
         self.sha256 = ""  # of the file, once it was read to its end

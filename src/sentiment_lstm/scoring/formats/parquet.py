@@ -13,7 +13,6 @@ import pyarrow.parquet
 from sentiment_lstm.errors import DataError
 from sentiment_lstm.scoring.formats.base import (
     PART_BYTES,
-    PART_ROWS,
     Format,
     Part,
     Rejected,
@@ -52,7 +51,7 @@ class ParquetFormat(Format):
             with open_seekable(file) as seekable, pyarrow.parquet.ParquetFile(seekable) as found:
                 self._check_schema(found.schema_arrow)
                 total = max(found.metadata.num_rows, 1)
-                for batch in found.iter_batches(PART_ROWS):
+                for batch in found.iter_batches(self.part_rows):
                     for table in _pieces(pyarrow.Table.from_batches([batch])):
                         part = self._part(table, row)
                         row += part.rows
