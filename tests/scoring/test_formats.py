@@ -15,7 +15,7 @@ import pytest
 from sentiment_lstm.errors import DataError
 from sentiment_lstm.scoring.formats import Format, Part, format_of
 from sentiment_lstm.scoring.formats.base import PART_BYTES, PART_ROWS
-from sentiment_lstm.scoring.inputs import InputFile, find_inputs
+from sentiment_lstm.scoring.inputs import find_inputs
 
 NEW = ("label", "confidence", "truncated")
 
@@ -299,7 +299,7 @@ def test_a_compressed_file_that_ends_early_is_named_with_its_row(name: str, tmp_
 def test_a_column_that_would_be_doubled_is_refused(name: str, tmp_path: Path):
     path = tmp_path / name
     path.write_bytes(WRITERS[name](["one"]))
-    file = InputFile(url=str(path), name=name, size_bytes=path.stat().st_size, changed="")
+    [file], _ = find_inputs(str(path))
     with pytest.raises(DataError, match=r"has a column 'text' of its own.*--prefix"):
         list(format_of(name)(name, "text", ["text"]).read(file))
 

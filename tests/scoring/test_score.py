@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -232,7 +231,7 @@ def test_another_model_input_or_setting_is_refused_until_restart(
     assert score_files(path, output, model=exported).rows_before == 20
     (output / "mine.txt").write_text("keep")
     write_csv(path, texts[:10])
-    with pytest.raises(SaveError, match=r"another a\.csv, of \d+ bytes"):
+    with pytest.raises(SaveError, match=r"another a\.csv, of [\d,]+ bytes"):
         score_files(path, output, model=exported)
     assert tree(output) == {**first, "mine.txt": b"keep"}
     score_files(path, output, model=exported, restart=True)
@@ -277,30 +276,40 @@ def test_nothing_to_score_is_named(tmp_path: Path):
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[str]:
-    """A server of files that is no part of this machine's file system."""
-    from pyftpdlib.authorizers import DummyAuthorizer
-    from pyftpdlib.handlers import FTPHandler
-    from pyftpdlib.servers import ThreadedFTPServer
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A bucket of an S3 server on this machine."""
+    from moto.server import ThreadedMotoServer
 
-    (tmp_path / "store").mkdir()
-    authorizer = DummyAuthorizer()
-    authorizer.add_user("reader", "secret", str(tmp_path / "store"), perm="elradfmwMT")
-    handler = type("Handler", (FTPHandler,), {"authorizer": authorizer})
-    server = ThreadedFTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"timeout": 0.1}, daemon=True)
-    thread.start()
-    yield f"ftp://reader:secret@127.0.0.1:{server.address[1]}"
-    server.close_all()
-    thread.join(5)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    store = fsspec.filesystem("s3", skip_instance_cache=True)
+    store.mkdir("reviews")
+    yield "s3://reviews"
+    server.stop()
 
 
-def test_a_url_in_and_a_url_out(store: str, exported: Path, tmp_path: Path, texts: list[str]):
-    write_csv(tmp_path / "store" / "in" / "a.csv", texts[:20])
-    write_csv(tmp_path / "local" / "a.csv", texts[:20])
-    summary = score_files(f"{store}/in", f"{store}/out", model=exported)
-    assert summary.scored == 20
-    assert score_files(f"{store}/in", f"{store}/out", model=exported).rows_before == 20
-    score_files(tmp_path / "local", tmp_path / "out", model=exported)
-    assert tree(tmp_path / "store" / "out") == tree(tmp_path / "out")
-    assert io.BytesIO((tmp_path / "out" / "a.csv").read_bytes()).readline().startswith(b"id,text")
+def test_an_object_store_in_and_out(bucket: str, exported: Path, tmp_path: Path, texts: list[str]):
+    path = write_csv(tmp_path / "in" / "a.csv", texts[:20])
+    write_csv(tmp_path / "in" / "deep" / "b.csv", ["one", ""])
+    store = fsspec.filesystem("s3", skip_instance_cache=True)
+    store.put(str(tmp_path / "in"), f"{bucket}/in", recursive=True)
+    there = [f"{bucket}/in/**/*.csv", f"{bucket}/out", "--model", exported]
+    done = command(*there)
+    assert done.returncode == 0, done.stderr
+    assert "22 rows in = 21 scored + 1 rejected." in done.stdout
+    score_files(tmp_path / "in", tmp_path / "out", model=exported)
+    for name, content in tree(tmp_path / "out").items():
+        assert store.cat_file(f"{bucket}/out/{name}") == content, name
+    again = command(*there)
+    assert "22 rows in = 21 scored + 1 rejected, 22 of them by earlier runs." in again.stdout
+
+    store.pipe_file(f"{bucket}/in/a.csv", path.read_bytes() + b"20,more\n")
+    refused = command(*there)
+    assert refused.returncode == 2
+    assert "begun with another a.csv" in refused.stderr
+    done = command(*there, "--restart")
+    assert "23 rows in = 22 scored + 1 rejected." in done.stdout

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.data import ActorPoolStrategy, DataContext
+from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy
 
 from sentiment_lstm.errors import DataError
 from sentiment_lstm.runtime import available_cpus
@@ -25,6 +26,7 @@ __all__ = ["connected", "results", "run_parts", "submit"]
 
 # A part is a few megabytes, and each worker has two waiting.
 _OBJECT_STORE_BYTES = 512 << 20
+_ANSWER_S = 10.0
 _SMALLEST_BLOCK = 1  # bytes: each part is handed on as soon as it is read
 
 
@@ -48,7 +50,9 @@ def connected(address: str | None, workers: int | None) -> Iterator[int]:
     # Ray's own words, of actors and object stores, would stand between those of this package.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     where: dict[str, Any] = {"address": address}
-    if address is None:
+    if address is not None:
+        _check_answers(address)
+    else:
         where = {
             "num_cpus": workers or available_cpus(),
             "include_dashboard": False,
@@ -58,11 +62,7 @@ def connected(address: str | None, workers: int | None) -> Iterator[int]:
         with _silent_stderr():
             ray.init(**where, logging_level=logging.CRITICAL, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        detail = " ".join(str(error).split())
-        raise DataError(
-            f"{address or 'this machine'}: no Ray cluster answers there ({detail:.160}). Check "
-            "--address, which `ray start --head` prints, or leave it out to score on this machine."
-        ) from error
+        raise _no_cluster(address or "this machine", error) from error
     try:
         yield workers or _cpus()
     finally:
@@ -102,7 +102,8 @@ def run_parts(
     told = [{"file": json.dumps(dict(file))} for file in files]
     dataset = ray.data.from_items(told, override_num_blocks=len(told))
     # Reading takes little, and would otherwise wait for a CPU that every worker holds for good.
-    dataset = dataset.map_batches(_as_batches(read), batch_size=1, num_cpus=0)
+    reading = TaskPoolStrategy(size=min(workers, len(told)))
+    dataset = dataset.map_batches(_as_batches(read), batch_size=1, compute=reading, num_cpus=0)
     dataset = dataset.map_batches(
         _Worker,
         fn_constructor_args=(score, tuple(arguments), [kept]),
@@ -126,6 +127,25 @@ def results(references: Sequence[Any]) -> list[Any]:
 
 def _cpus() -> int:
     return max(int(ray.cluster_resources().get("CPU", 1)), 1)
+
+
+def _check_answers(address: str) -> None:
+    """Knock once: Ray itself goes on knocking for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return  # such as `auto`
+    try:
+        socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
+    except OSError as error:
+        raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: Exception) -> DataError:
+    detail = " ".join(str(error).split())
+    return DataError(
+        f"{address}: no Ray cluster answers there ({detail:.160}). Check --address, which `ray "
+        "start --head` prints, or leave it out to score on this machine."
+    )
 
 
 @contextmanager

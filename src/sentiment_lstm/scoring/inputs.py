@@ -39,7 +39,8 @@ _DECOMPRESSED: dict[str, Callable[[Any], Any]] = {
 class InputFile:
     """A file to score."""
 
-    url: str  # what fsspec opens, on any machine of the cluster
+    source: str  # what was asked for, which tells any machine of the cluster the file system
+    path: str  # in that file system
     name: str  # relative to what was asked for, and what the result is called
     size_bytes: int
     changed: str  # when, or which version it is, as its file system tells; "" where it does not
@@ -102,7 +103,8 @@ def find_inputs(source: str) -> tuple[list[InputFile], list[str]]:
         changed = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("updated")
         files.append(
             InputFile(
-                url=system.unstrip_protocol(place) if "://" in source else place,
+                source=source if "://" in source else path,
+                path=place,
                 name=name,
                 size_bytes=int(info.get("size") or 0),
                 changed=str(changed or info.get("LastModified") or ""),
@@ -131,8 +133,7 @@ def open_bytes(file: InputFile) -> Opened:
     Raises:
         OSError: it cannot be opened.
     """
-    system, path = _file_system(file.url)
-    raw = _HashedReader(system.open(path, "rb"))
+    raw = _HashedReader(open_seekable(file))
     compression = split_suffixes(file.name)[1]
     stream: Any = io.BufferedReader(raw, buffer_size=1 << 20)
     if compression:
@@ -157,8 +158,8 @@ def open_seekable(file: InputFile) -> IO[bytes]:
     Raises:
         OSError: it cannot be opened.
     """
-    system, path = _file_system(file.url)
-    return system.open(path, "rb")
+    system, _ = _file_system(file.source)
+    return system.open(file.path, "rb")
 
 
 class _HashedReader(io.RawIOBase):

@@ -28,6 +28,7 @@ from typing import IO, Any
 from fsspec.core import url_to_fs
 
 from sentiment_lstm.errors import SaveError
+from sentiment_lstm.scoring.inputs import InputFile
 
 __all__ = ["Ledger"]
 
@@ -47,10 +48,11 @@ class Ledger:
     def __init__(self, output: str) -> None:
         self.output = output
         self._system, self._root = url_to_fs(output)
+        self._url = output if "://" in output else self._root
         self._local = isinstance(self._system.protocol, tuple) and "file" in self._system.protocol
 
     def __reduce__(self) -> tuple[type[Ledger], tuple[str]]:
-        return Ledger, (self._system.unstrip_protocol(self._root),)
+        return Ledger, (self._url,)
 
     # --- the run
 
@@ -82,10 +84,10 @@ class Ledger:
         if self.plan() != plan:
             self._write_json(_PLAN, plan)
 
-    def contains(self, url: str) -> bool:
+    def contains(self, file: InputFile) -> bool:
         """Tell whether a file lies within the folder."""
-        path = url_to_fs(url)[1]
-        return path.startswith(self._root.rstrip("/") + "/")
+        system, _ = url_to_fs(file.source)
+        return system == self._system and file.path.startswith(self._root.rstrip("/") + "/")
 
     def manifest(self) -> dict[str, Any] | None:
         """Give what the last run that came to an end has said."""

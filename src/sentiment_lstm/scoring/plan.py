@@ -113,7 +113,7 @@ def check_apart(files: Sequence[InputFile], ledger: Ledger) -> None:
         SaveError: there is one.
     """
     for file in files:
-        if ledger.contains(file.url):
+        if ledger.contains(file):
             raise SaveError(
                 f"{ledger.output}: holds {file.name}, which is to be scored. Choose an output "
                 "folder apart from the input."
