@@ -23,7 +23,7 @@ from sentiment_lstm.scoring import BatchScorer
 def score(table: DataFrame, text_column: str, model: str | None = None) -> DataFrame:
     """Add label, confidence and truncated to a table, and why a row has none of them."""
     columns = (
-        StructType(table.schema.fields)
+        StructType([*table.schema.fields])  # a copy: `add` changes it
         .add("label", StringType())
         .add("confidence", DoubleType())
         .add("truncated", BooleanType())

@@ -54,6 +54,7 @@ def connected(address: str | None, workers: int | None) -> Iterator[int]:
         _check_answers(address)
     else:
         where = {
+            "address": "local",  # not that of a cluster which happens to run here
             "num_cpus": workers or available_cpus(),
             "include_dashboard": False,
             "object_store_memory": _OBJECT_STORE_BYTES,
