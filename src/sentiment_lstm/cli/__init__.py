@@ -84,8 +84,16 @@ def main() -> None:
 
 
 def _refuse(message: str) -> None:
-    # Escaped: a message may name `sentiment-lstm[embedded]`, which is no markup.
-    Console(stderr=True).print(
-        f"[bold red]Error:[/] {escape(message)}", highlight=False, soft_wrap=True
-    )
+    def tell() -> None:
+        # Escaped: a message may name `sentiment-lstm[embedded]`, which is no markup.
+        Console(stderr=True).print(
+            f"[bold red]Error:[/] {escape(message)}", highlight=False, soft_wrap=True
+        )
+
+    if "sentiment_lstm.ranks" in sys.modules:  # one of several processes, it may be
+        from sentiment_lstm import ranks
+
+        ranks.tell_once(tell)
+    else:
+        tell()
     sys.exit(2)
