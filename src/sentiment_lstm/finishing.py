@@ -23,7 +23,10 @@ from sentiment_lstm.prediction import Classifier
 from sentiment_lstm.recipes import Recipe
 from sentiment_lstm.trainer import EpochRecord
 
-__all__ = ["TrainingResult", "add_ngrams", "best_epoch", "save"]
+__all__ = ["TrainingResult", "add_ngrams", "best_epoch", "fit_ngrams", "save"]
+
+# The solver holds every n-gram of every review in memory: some 30 KB a review of IMDB.
+_MOST_NGRAM_REVIEWS = 75_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,18 @@ class TrainingResult:
     evaluation: Evaluation | None = field(repr=False)
     stage_seconds: dict[str, float] = field(default_factory=dict)
     resumed: bool = False
+
+
+def fit_ngrams(model: SentimentModel, lessons: Lessons) -> None:
+    """Fit the n-gram channel, if the model has one, to the first 75,000 whole reviews.
+
+    The labelled ones stand first, and IMDB's labelled and unlabelled ones are 75,000.
+    """
+    if model.ngrams is None:
+        return
+    number = min(lessons.reviews, max(_MOST_NGRAM_REVIEWS, lessons.labelled))
+    reviews = lessons.rows.select(range(number))
+    fit_ngram_channel(model.ngrams, RaggedIds(reviews), lessons.first_targets(number))
 
 
 def add_ngrams(
@@ -65,8 +80,7 @@ def add_ngrams(
     """
     if model.ngrams is None:
         return logits
-    reviews = lessons.rows.select(range(lessons.reviews))
-    fit_ngram_channel(model.ngrams, RaggedIds(reviews), lessons.targets)
+    fit_ngrams(model, lessons)
     others = ngram_logits(model.ngrams, validation_ids)
     model.config.ngram_scale = fit_blend(logits, others, labels)
     return logits + model.config.ngram_scale * others

@@ -18,6 +18,7 @@ from typing import Any
 
 import datasets
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
@@ -48,11 +49,17 @@ class Lessons:
 
     rows: datasets.Dataset  # `input_ids`, `length`, and `labels`: class ids or probabilities
     reviews: int  # how many of the rows are whole reviews
+    labelled: int  # how many of these, the first ones, bear a label
 
     @property
     def targets(self) -> NDArray[np.generic]:
         """What is learnt of the whole reviews: (N,) class ids, or (N, C) probabilities."""
-        return np.asarray(self.rows.select_columns("labels")[: self.reviews]["labels"])
+        return self.first_targets(self.reviews)
+
+    def first_targets(self, number: int) -> NDArray[np.generic]:
+        """What is learnt of the first reviews."""
+        rows = self.rows.select_columns("labels").with_format("numpy")
+        return np.asarray(rows[:number]["labels"])
 
 
 def prepare_lessons(
@@ -108,7 +115,7 @@ def prepare_lessons(
         rows.append(tokenized)
     every = datasets.concatenate_datasets(rows) if len(rows) > 1 else rows[0]
     extra = len(parts["sentences"]) if "sentences" in parts else 0
-    return Lessons(rows=every, reviews=len(every) - extra)
+    return Lessons(rows=every, reviews=len(every) - extra, labelled=len(train))
 
 
 def draw_sentences(
@@ -234,8 +241,11 @@ def _counter(
 def _with_probabilities(
     tokenized: datasets.Dataset, probabilities: NDArray[np.float32]
 ) -> datasets.Dataset:
+    # Laid out here: `datasets` would make an object of every row first.
+    number, classes = probabilities.shape
+    starts = pa.array(np.arange(0, (number + 1) * classes, classes, dtype=np.int32))
     column = datasets.Dataset.from_dict(
-        {"labels": probabilities},
+        {"labels": pa.ListArray.from_arrays(starts, pa.array(probabilities.ravel()))},
         features=datasets.Features({"labels": datasets.List(datasets.Value("float32"))}),
     )
     return datasets.concatenate_datasets([tokenized.remove_columns("labels"), column], axis=1)
