@@ -49,7 +49,7 @@ T = TypeVar("T")
 _STEP_LIMIT = timedelta(minutes=10)
 _STAGE_LIMIT = timedelta(days=7)  # what the first process does alone may take long
 _TELL_LIMIT = timedelta(seconds=10)
-_TOLD = "sentiment-lstm/told"
+_TOLD = "told"
 # How gloo, NCCL and the store word the loss of a process.
 _LOSS_WORDS = ("gloo", "nccl", "connection", "timed out")
 
@@ -73,7 +73,10 @@ def join() -> None:
     if not _started_by_torchrun() or distributed.is_initialized():
         return
     try:
-        _Group.store, number, count = next(rendezvous("env://", timeout=_STEP_LIMIT))
+        store, number, count = next(rendezvous("env://", timeout=_STEP_LIMIT))
+        # Processes that --max-restarts starts again must not read where those before them were.
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        _Group.store = distributed.PrefixStore(f"sentiment-lstm/{attempt}", store)
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         distributed.init_process_group(
             backend, store=_Group.store, rank=number, world_size=count, timeout=_STEP_LIMIT
