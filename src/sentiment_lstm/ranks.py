@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import distributed
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 from transformers import Trainer
 
@@ -76,7 +77,7 @@ def join() -> None:
         store, number, count = next(rendezvous("env://", timeout=_STEP_LIMIT))
         # Processes that --max-restarts starts again must not read where those before them were.
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-        _Group.store = distributed.PrefixStore(f"sentiment-lstm/{attempt}", store)
+        _Group.store = PrefixStore(f"sentiment-lstm/{attempt}", store)
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         distributed.init_process_group(
             backend, store=_Group.store, rank=number, world_size=count, timeout=_STEP_LIMIT
