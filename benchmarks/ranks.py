@@ -52,6 +52,9 @@ def ranks(
     limit: Annotated[
         int | None, typer.Option(help="Train on this many reviews only; all of them.")
     ] = None,
+    note: Annotated[
+        str, typer.Option(help="What else to say of the machine: what it was busy with.")
+    ] = "",
     results: Annotated[
         Path | None, typer.Option(help="Where to write; benchmarks/results.")
     ] = None,
@@ -77,6 +80,7 @@ def ranks(
         "source": source,
         "recipe": recipe,
         "limit": limit,
+        "note": note,
         "runs": runs,
         "summary": {str(number): _summary(runs, number) for number in numbers},
     }
@@ -153,7 +157,9 @@ def _markdown(content: dict[str, Any]) -> str:
         f"Recipe {content['recipe']}, batches of {run['batch_size']} reviews shared by all "
         f"processes; {run['reviews']['train']:,} training reviews of `{content['source']}`; "
         f"{machine_line(content['machine'], usable_cores())}, shared by all processes; {versions}. "
-        "Training: the batches and their validation, in the mean of the seeds.\n"
+        "Training: the batches and their validation, in the mean of the seeds. "
+        f"{content['note']}".rstrip()
+        + "\n"
     )
 
 

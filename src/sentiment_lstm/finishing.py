@@ -25,7 +25,7 @@ from sentiment_lstm.trainer import EpochRecord
 
 __all__ = ["TrainingResult", "add_ngrams", "best_epoch", "fit_ngrams", "save"]
 
-# The solver holds every n-gram of every review in memory: some 30 KB a review of IMDB.
+# The solver holds every n-gram of every review in memory: some 50 KB a review of IMDB.
 _MOST_NGRAM_REVIEWS = 75_000
 
 
