@@ -139,6 +139,18 @@ def test_a_batch_that_cannot_be_shared_out_is_refused(monkeypatch: pytest.Monkey
         ranks.share_of_batch(32)
 
 
+@pytest.mark.parametrize(
+    ("size", "detail"), [("2", "MASTER_ADDR"), ("two", "invalid literal for int")]
+)
+def test_processes_that_torchrun_did_not_start_are_refused(
+    monkeypatch: pytest.MonkeyPatch, size: str, detail: str
+):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", size)
+    with pytest.raises(RankError, match=rf"did not find each other \(.*{detail}.*by torchrun"):
+        ranks.join()
+
+
 def test_only_the_loss_of_a_process_is_told_as_one(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ranks, "size", lambda: 2)
     with (

@@ -269,7 +269,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _started_by_torchrun() -> bool:
-    return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return "RANK" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1"
 
 
 def _joined() -> bool:
