@@ -5,11 +5,13 @@ import pytest
 import torch
 from datasets import Dataset
 
+from sentiment_lstm import batches
 from sentiment_lstm.batches import (
     LengthBucketSampler,
     collate_ragged,
     collate_tensors,
     fixed_length_dataset,
+    on_disk,
     padding_share,
 )
 from tests.contracts import small_model
@@ -72,6 +74,20 @@ def test_only_the_last_batch_is_short():
     order = list(LengthBucketSampler(LENGTHS, batch_size=10, seed=1, window_batches=7))
     starts = [LENGTHS[order[at : at + 10]] for at in range(0, len(order), 10)]
     assert all(np.ptp(batch) < np.ptp(LENGTHS) / 2 for batch in starts)
+
+
+def test_an_order_too_long_for_memory_is_the_same_on_disk(monkeypatch: pytest.MonkeyPatch):
+    in_memory = list(LengthBucketSampler(LENGTHS, batch_size=10, seed=1))
+    monkeypatch.setattr(batches, "_NUMBERS_IN_MEMORY", 300)
+    assert list(LengthBucketSampler(LENGTHS, batch_size=10, seed=1)) == in_memory
+
+
+def test_arrays_joined_on_disk_are_what_they_were():
+    parts = [np.arange(6, dtype=np.int32).reshape(3, 2), np.zeros((0, 2), dtype=np.int32)]
+    joined = on_disk(iter([*parts, parts[0] + 6]))
+    assert joined.dtype == np.int32
+    assert joined.tolist() == np.arange(12).reshape(6, 2).tolist()
+    assert on_disk([parts[1]]).shape == (0, 2)
 
 
 def test_padding_share_compares_the_tokens_with_the_steps_computed_for_them():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import datasets
 import numpy as np
@@ -13,17 +14,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Sampler, TensorDataset
 
+from sentiment_lstm.data import cache_folder
+
 __all__ = [
     "LengthBucketSampler",
     "RaggedIds",
     "collate_ragged",
     "collate_tensors",
     "fixed_length_dataset",
+    "on_disk",
     "padding_share",
     "segment_bounds",
 ]
 
+Scalar = TypeVar("Scalar", bound=np.generic)
+
 _WINDOW_BATCHES = 50
+_NUMBERS_IN_MEMORY = 1_000_000
 
 
 def fixed_length_dataset(
@@ -110,24 +117,50 @@ class LengthBucketSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         random = np.random.default_rng((self.seed, self.epoch))
-        order = random.permutation(len(self.lengths))
-        batches = []
+        order = _numbers(len(self.lengths))
+        random.shuffle(order)
         for start in range(0, len(order), self.window):
             window = order[start : start + self.window]
-            window = window[np.argsort(self.lengths[window], kind="stable")]
-            batches += [
-                window[at : at + self.batch_size] for at in range(0, len(window), self.batch_size)
-            ]
+            window[:] = window[np.argsort(self.lengths[window], kind="stable")]
         # Only the last batch may be short: the reader cuts the stream every `batch_size` reviews.
-        short = [batch for batch in batches if len(batch) < self.batch_size]
-        full = [batch for batch in batches if len(batch) == self.batch_size]
-        random.shuffle(full)
-        for batch in full + short:
-            yield from batch.tolist()
+        full = len(order) // self.batch_size
+        batches = np.arange(full)
+        random.shuffle(batches)
+        for batch in [*batches, full]:
+            yield from order[batch * self.batch_size : (batch + 1) * self.batch_size].tolist()
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order comes next; `accelerate` calls this."""
         self.epoch = epoch
+
+
+def on_disk(parts: Iterable[NDArray[Scalar]]) -> NDArray[Scalar]:
+    """Join arrays in a nameless file, whose pages the system can put out of memory.
+
+    Args:
+        parts: one or more, of the same type, and of the same shape but for their first axis.
+    """
+    rows, first = 0, None
+    with tempfile.TemporaryFile(dir=cache_folder()) as file:
+        for part in parts:
+            first = part if first is None else first
+            file.write(part.tobytes())
+            rows += len(part)
+        if first is None:
+            raise ValueError("There is no array to join.")
+        if rows == 0:
+            return first
+        file.flush()
+        # What is mapped stays when the file is closed, and goes with the array.
+        shape = (rows, *first.shape[1:])
+        return np.asarray(np.memmap(file, dtype=first.dtype, shape=shape, mode="r+"))
+
+
+def _numbers(size: int) -> NDArray[np.int64]:
+    """Give 0, 1, ... in memory if they are few, else on disk."""
+    starts = range(0, size, _NUMBERS_IN_MEMORY)
+    parts = (np.arange(at, min(at + _NUMBERS_IN_MEMORY, size)) for at in starts)
+    return np.arange(size) if len(starts) <= 1 else on_disk(parts)
 
 
 class RaggedIds:
@@ -191,7 +224,7 @@ def segment_bounds(
 
 def padding_share(
     lengths: Sequence[int] | NDArray[np.int64],
-    order: Sequence[int],
+    order: Sequence[int] | NDArray[np.int64],
     *,
     batch_size: int,
     computed_tokens: Callable[[Tensor], int],
@@ -204,6 +237,6 @@ def padding_share(
         batch_size: reviews a batch.
         computed_tokens: the steps that a batch of such lengths takes, as the model counts them.
     """
-    ordered = torch.as_tensor(np.asarray(lengths)[np.asarray(order, dtype=np.int64)])
+    ordered = torch.as_tensor(np.asarray(lengths)[np.asarray(order, dtype=np.int64)]).long()
     computed = sum(computed_tokens(batch) for batch in ordered.split(batch_size))
     return 1.0 - float(ordered.sum()) / computed if computed else 0.0

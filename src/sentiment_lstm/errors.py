@@ -7,7 +7,8 @@
     ├── TextError     a text handed over for prediction
     ├── ModelError    a model folder, or a file in it
     ├── RecipeError   a recipe, or a setting in it
-    └── SaveError     a result that could not be written to disk
+    ├── SaveError     a result that could not be written to disk
+    └── RankError     another process of the same training
 
 A message says where, what was found, what was expected and what to do. Everything else that is
 raised is a bug of this package and keeps its traceback.
@@ -18,7 +19,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["DataError", "ModelError", "RecipeError", "SaveError", "SentimentError", "TextError"]
+__all__ = [
+    "DataError",
+    "ModelError",
+    "RankError",
+    "RecipeError",
+    "SaveError",
+    "SentimentError",
+    "TextError",
+]
 
 
 class SentimentError(Exception):
@@ -43,6 +52,10 @@ class RecipeError(SentimentError, ValueError):
 
 class SaveError(SentimentError, OSError):
     """A result could not be written; what stood there before is untouched."""
+
+
+class RankError(SentimentError, RuntimeError):
+    """Of a training on several processes, another one was not found or is lost."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -25,7 +25,7 @@ from transformers import (
     set_seed,
 )
 
-from sentiment_lstm import artefact, runs
+from sentiment_lstm import artefact, ranks, runs
 from sentiment_lstm.data import VALIDATION_SEED, fingerprint, split_reviews
 from sentiment_lstm.errors import DataError, ModelError
 from sentiment_lstm.hub import only_local_files
@@ -113,11 +113,12 @@ def finetune_teacher(
         RecipeError: the settings differ from the resumed run's, or the training diverged.
         SaveError: the output cannot be written, or an unfinished training stands beside it.
     """
+    ranks.join()
     output, settings = Path(output), settings or FinetuningSettings()
-    artefact.check_replaceable(output)
+    ranks.from_first(lambda: artefact.check_replaceable(output))
     started = time.perf_counter()
-    with quiet_libraries():
-        train, validation = _splits(reviews, settings)
+    with quiet_libraries(), ranks.losses_told(lambda: runs.how_to_go_on(output)):
+        train, validation = ranks.from_first(lambda: _splits(reviews, settings))
         label_names = reviews["train"].features["label"].names
         set_seed(seed)
         # Adam's moments of words not seen for long decay into denormal numbers, on which a CPU
@@ -133,6 +134,7 @@ def finetune_teacher(
             "encoder": {"name": str(encoder), "identity": weights_identity(base)},
             "finetuning": asdict(settings),
             "seed": seed,
+            "processes": ranks.size(),
             "data": {
                 "source": source,
                 "train": fingerprint(train),
@@ -140,8 +142,9 @@ def finetune_teacher(
             },
             "versions": runs.versions(),
         }
-        work = runs.open_folder(output, run, resume=resume, restart=restart)
-        checkpoint = runs.newest_checkpoint(work) if resume else None
+        work, checkpoint = ranks.from_first(
+            lambda: runs.open_with_checkpoint(output, run, resume=resume, restart=restart)
+        )
         trainer = make_teacher_trainer(
             model,
             tokenizer,
@@ -156,6 +159,7 @@ def finetune_teacher(
             progress=progress,
             started=started,
         )
+        ranks.vary_seed(seed)
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         model.cpu().eval()
         history = read_teacher_history(trainer)
@@ -163,7 +167,7 @@ def finetune_teacher(
             output=output,
             history=history,
             validation_accuracy=history[-1].validation_accuracy,
-            seconds=runs.add_seconds(work, 0.0),
+            seconds=ranks.from_first(lambda: runs.add_seconds(work, 0.0)),
             reviews={
                 "train": len(train),
                 "validation": 0 if validation is None else len(validation),
@@ -171,8 +175,10 @@ def finetune_teacher(
             window_tokens=frame.max_length_tokens,
             resumed=checkpoint is not None,
         )
-        _save(result, model, tokenizer, run)
-    shutil.rmtree(work, ignore_errors=True)
+        ranks.from_first(lambda: _save(result, model, tokenizer, run))
+    if ranks.is_first():
+        shutil.rmtree(work, ignore_errors=True)
+    ranks.wait()
     return result
 
 

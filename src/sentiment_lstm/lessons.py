@@ -12,13 +12,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
+from sentiment_lstm import ranks
+from sentiment_lstm.data import BATCH_TEXTS, dataset_texts, store_texts
 from sentiment_lstm.errors import DataError
 from sentiment_lstm.ordinal import ordinal_targets
 from sentiment_lstm.recipes import Recipe
@@ -35,6 +40,7 @@ logger = logging.getLogger(__name__)
 _SENTENCE_WORDS = (3, 40)
 # The same sentences whatever the seed of the training, so that soft labels serve all of them.
 _SENTENCES_SEED = 0
+_COLUMNS = ["text", "label"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +49,17 @@ class Lessons:
 
     rows: datasets.Dataset  # `input_ids`, `length`, and `labels`: class ids or probabilities
     reviews: int  # how many of the rows are whole reviews
+    labelled: int  # how many of these, the first ones, bear a label
 
     @property
     def targets(self) -> NDArray[np.generic]:
         """What is learnt of the whole reviews: (N,) class ids, or (N, C) probabilities."""
-        return np.asarray(self.rows.select_columns("labels")[: self.reviews]["labels"])
+        return self.first_targets(self.reviews)
+
+    def first_targets(self, number: int) -> NDArray[np.generic]:
+        """What is learnt of the first reviews."""
+        rows = self.rows.select_columns("labels").with_format("numpy")
+        return np.asarray(rows[:number]["labels"])
 
 
 def prepare_lessons(
@@ -74,29 +86,28 @@ def prepare_lessons(
     Raises:
         DataError: the folder holds the soft labels of other texts or another teacher.
     """
-    label_names = train.features["label"].names
     parts = {"labelled": train}
     if teacher is not None and unlabelled is not None and recipe.distillation.unlabelled:
         parts["unlabelled"] = unlabelled
     wanted = recipe.training.sentences
     if wanted:
-        drawn = draw_sentences(list(parts.values()), wanted, features=train.features)
+        drawn = ranks.from_first(
+            lambda: draw_sentences(list(parts.values()), wanted, features=train.features)
+        )
         if len(drawn):
             parts["sentences"] = drawn
     limit = recipe.tokens.max_length_tokens or None
     rows = []
     for name, part in parts.items():
-        tokenized = tokenize_reviews(part, tokenizer, max_length_tokens=limit)
+        tokenized = ranks.from_first(
+            partial(tokenize_reviews, part, tokenizer, max_length_tokens=limit)
+        )
         if teacher is not None:
             share = recipe.distillation.teacher_share if name == "labelled" else 1.0
             targets = 0.0
             if share > 0:
-                targets = share * soft_labels(
-                    teacher,
-                    list(part["text"]),
-                    folder=folder / name,
-                    label_names=label_names,
-                    on_progress=_counter(on_progress, name, len(part)),
+                targets = share * _soft_labels(
+                    teacher, part, folder / name, _counter(on_progress, name, len(part))
                 )
             if share < 1:
                 targets = targets + (1 - share) * _truth(part, recipe)
@@ -104,7 +115,7 @@ def prepare_lessons(
         rows.append(tokenized)
     every = datasets.concatenate_datasets(rows) if len(rows) > 1 else rows[0]
     extra = len(parts["sentences"]) if "sentences" in parts else 0
-    return Lessons(rows=every, reviews=len(every) - extra)
+    return Lessons(rows=every, reviews=len(every) - extra, labelled=len(train))
 
 
 def draw_sentences(
@@ -121,20 +132,25 @@ def draw_sentences(
         Columns `text`, one sentence, and `label`, that of its review.
     """
     random = np.random.default_rng(_SENTENCES_SEED)
-    texts = [text for part in parts for text in part["text"]]
-    labels = [label for part in parts for label in part["label"]]
+    # The same columns and classes, whatever else the parts hold.
+    every = datasets.concatenate_datasets([part.select_columns(_COLUMNS) for part in parts])
     low, high = _SENTENCE_WORDS
     found: dict[str, int] = {}
     # Several rounds over the reviews where more sentences are wanted than there are reviews; a
     # text of one sentence gives it once.
-    for _ in range(-(-size // max(len(texts), 1)) + 1):
-        order = random.permutation(len(texts))
-        for row in order:
+    for _ in range(-(-size // max(len(every), 1)) + 1):
+        order = random.permutation(len(every))
+        # Read some at a time, and no more than are needed.
+        for start in range(0, len(order), BATCH_TEXTS):
             if len(found) >= size:
                 break
-            choice = sentences(texts[row], min_words=low, max_words=high)
-            if choice:
-                found.setdefault(choice[int(random.integers(len(choice)))], labels[row])
+            drawn = every[order[start : start + BATCH_TEXTS]]
+            for text, label in zip(drawn["text"], drawn["label"], strict=True):
+                if len(found) >= size:
+                    break
+                choice = sentences(text, min_words=low, max_words=high)
+                if choice:
+                    found.setdefault(choice[int(random.integers(len(choice)))], label)
     return datasets.Dataset.from_dict(
         {"text": list(found), "label": list(found.values())}, features=features
     )
@@ -158,12 +174,47 @@ def unlabelled_texts(texts: datasets.Dataset, features: datasets.Features) -> da
             f"The unlabelled reviews have no column 'text', only {', '.join(texts.column_names)}. "
             "Rename the one that holds the texts."
         )
-    kept = [text for text in texts["text"] if not is_blank(text)]
-    if not kept:
+    kept = store_texts(
+        (
+            [text for text in batch if not is_blank(text)]
+            for batch in dataset_texts("The unlabelled reviews", texts, text_column="text")
+        ),
+        datasets.Features({name: features[name] for name in _COLUMNS}),
+    )
+    if not len(kept):
         raise DataError("The unlabelled reviews hold no text. Name another source of them.")
     if len(kept) < len(texts):
         logger.warning("%d unlabelled texts are empty and left out.", len(texts) - len(kept))
-    return datasets.Dataset.from_dict({"text": kept, "label": [-1] * len(kept)}, features)
+    return kept
+
+
+def _soft_labels(
+    teacher: Teacher,
+    part: datasets.Dataset,
+    folder: Path,
+    report: Callable[[int], None],
+) -> NDArray[np.float32]:
+    """Ask the teacher, every process for its part of the texts: (N, C)."""
+    # Read where they lie on disk, a slice at a time.
+    texts: Any = part.select_columns("text")["text"]
+    ask = partial(
+        soft_labels,
+        teacher,
+        texts,
+        folder=folder,
+        label_names=part.features["label"].names,
+    )
+    if ranks.size() > 1:
+        # The folder is made, or refused, by one of them.
+        ranks.from_first(lambda: ask(parts=slice(0)).shape)
+        with ranks.together():
+            ask(
+                parts=slice(ranks.rank(), None, ranks.size()),
+                # The others get on as fast as this one.
+                on_progress=lambda count: report(count * ranks.size()),
+            )
+        return ask()
+    return ask(on_progress=report)
 
 
 def _truth(part: datasets.Dataset, recipe: Recipe) -> NDArray[np.float32]:
@@ -177,16 +228,15 @@ def _truth(part: datasets.Dataset, recipe: Recipe) -> NDArray[np.float32]:
 
 def _counter(
     on_progress: Callable[[str, int, int], None] | None, name: str, total: int
-) -> Callable[[int], None] | None:
+) -> Callable[[int], None]:
     """Turn counts of what was done just now into counts of all that is done."""
-    if on_progress is None:
-        return None
     done = 0
 
     def report(count: int) -> None:
         nonlocal done
         done += count
-        on_progress(name, done, total)
+        if on_progress is not None:
+            on_progress(name, min(done, total), total)
 
     return report
 
@@ -194,8 +244,11 @@ def _counter(
 def _with_probabilities(
     tokenized: datasets.Dataset, probabilities: NDArray[np.float32]
 ) -> datasets.Dataset:
+    # Laid out here: `datasets` would make an object of every row first.
+    number, classes = probabilities.shape
+    starts = pa.array(np.arange(0, (number + 1) * classes, classes, dtype=np.int32))
     column = datasets.Dataset.from_dict(
-        {"labels": probabilities},
+        {"labels": pa.ListArray.from_arrays(starts, pa.array(probabilities.ravel()))},
         features=datasets.Features({"labels": datasets.List(datasets.Value("float32"))}),
     )
     return datasets.concatenate_datasets([tokenized.remove_columns("labels"), column], axis=1)

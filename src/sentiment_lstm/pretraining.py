@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,17 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from sentiment_lstm import runs
-from sentiment_lstm.batches import LengthBucketSampler, RaggedIds, collate_ragged, segment_bounds
+from sentiment_lstm import ranks, runs
+from sentiment_lstm.batches import (
+    LengthBucketSampler,
+    RaggedIds,
+    collate_ragged,
+    on_disk,
+    segment_bounds,
+)
 from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.model.segment_lstm import pad_to_common_shape, reverse_within_length
 from sentiment_lstm.recipes import PretrainingSettings
@@ -35,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 PRETRAINED = "pretrained.safetensors"
 
+_TEXTS_AT_ONCE = 20_000
 _SHORTEST_SEGMENT = 4  # tokens; a shorter one has next to nothing to foretell
 _WARMUP_SHARE = 0.05
 _EMBEDDING_DROPOUT = 0.1
@@ -149,6 +156,7 @@ def pretrain(
     *,
     work: Path,
     seed: int,
+    max_steps: int | None = None,
     progress: bool = False,
 ) -> float:
     """Pre-train a model's embedding and LSTM on texts; killed and called again, it goes on.
@@ -159,6 +167,7 @@ def pretrain(
         settings: the recipe's, with an objective other than `none`.
         work: a folder for the checkpoints and, at the end, the weights.
         seed: of the order and of the negatives.
+        max_steps: stop after so many batches, whatever the epochs are.
         progress: draw a progress bar.
 
     Returns:
@@ -177,11 +186,14 @@ def pretrain(
         return float("nan")
     counts = segments.counts(model.config.vocab_size)
     learner = Pretraining(model, counts, settings)
-    steps = -(-len(segments) // settings.batch_size) * settings.epochs
+    steps = max_steps or -(-len(segments) // settings.batch_size) * settings.epochs
     arguments = TrainingArguments(
         output_dir=str(work),
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=ranks.share_of_batch(
+            settings.batch_size, "pretraining.batch_size"
+        ),
         num_train_epochs=settings.epochs,
+        max_steps=max_steps or -1,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=_WARMUP_SHARE,
@@ -198,8 +210,10 @@ def pretrain(
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
         label_names=[],
+        **ranks.trainer_arguments(),
     )
     trainer = _PretrainingTrainer(
+        batch_size=settings.batch_size,
         model=learner,
         args=arguments,
         train_dataset=segments,  # type: ignore[arg-type]
@@ -209,20 +223,27 @@ def pretrain(
     trainer.remove_callback(PrinterCallback)
     if not progress:
         trainer.remove_callback(ProgressCallback)
-    checkpoint = runs.newest_checkpoint(work) if work.is_dir() else None
+    checkpoint = ranks.from_first(lambda: runs.newest_checkpoint(work) if work.is_dir() else None)
+    ranks.vary_seed(seed)
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     model.cpu()
+    ranks.from_first(lambda: _keep(model, done))
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return losses[-1] if losses else float("nan")
+
+
+def _keep(model: SentimentModel, path: Path) -> None:
+    """Write what was pre-trained, whole or not at all, and throw the checkpoints away."""
     kept = {
         name: tensor.contiguous()
         for name, tensor in model.state_dict().items()
         if name.startswith(("embedding.", "encoder."))
     }
-    save_file(kept, work / f"{PRETRAINED}.new")
-    (work / f"{PRETRAINED}.new").replace(done)
-    for folder in work.glob("checkpoint-*"):
+    aside = path.with_name(f"{path.name}.new")
+    save_file(kept, aside)
+    aside.replace(path)
+    for folder in path.parent.glob("checkpoint-*"):
         shutil.rmtree(folder, ignore_errors=True)
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    return losses[-1] if losses else float("nan")
 
 
 class _SegmentRows(torch.utils.data.Dataset):
@@ -230,13 +251,22 @@ class _SegmentRows(torch.utils.data.Dataset):
 
     def __init__(self, tokenized: Sequence[datasets.Dataset], *, segment_length: int) -> None:
         self._ids = [RaggedIds(part) for part in tokenized]
-        bounds = []
+        # A row a segment: the part, the text in it, the first token and the one behind the last.
+        # On disk, because a long corpus has many more segments than texts.
+        self._bounds = on_disk(self._cut(segment_length or int(1e9)))
+        self.lengths = on_disk(
+            rows[:, 3] - rows[:, 2]
+            for at in range(0, max(len(self._bounds), 1), _TEXTS_AT_ONCE)
+            for rows in [self._bounds[at : at + _TEXTS_AT_ONCE]]
+        )
+
+    def _cut(self, segment_length: int) -> Iterator[NDArray[np.int32]]:
         for place, ids in enumerate(self._ids):
-            text, start, end = segment_bounds(ids.lengths, segment_length or int(1e9))
-            bounds.append(np.stack([np.full_like(text, place), text, start, end], axis=1))
-        every = np.concatenate(bounds)
-        self._bounds = every[every[:, 3] - every[:, 2] >= _SHORTEST_SEGMENT]
-        self.lengths = self._bounds[:, 3] - self._bounds[:, 2]
+            for first in range(0, len(ids), _TEXTS_AT_ONCE):
+                lengths = ids.lengths[first : first + _TEXTS_AT_ONCE]
+                text, start, end = segment_bounds(lengths, segment_length)
+                rows = np.stack([np.full_like(text, place), first + text, start, end], axis=1)
+                yield rows[end - start >= _SHORTEST_SEGMENT].astype(np.int32)
 
     def __len__(self) -> int:
         return len(self._bounds)
@@ -250,12 +280,14 @@ class _SegmentRows(torch.utils.data.Dataset):
         return sum((ids.counts(vocab_size) for ids in self._ids), np.zeros(vocab_size, np.int64))
 
 
-class _PretrainingTrainer(Trainer):
+class _PretrainingTrainer(ranks.RankTrainer):
+    def __init__(self, *, batch_size: int, **rest: Any) -> None:  # noqa: ANN401
+        self._batch_size = batch_size  # of all processes
+        super().__init__(**rest)
+
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:  # noqa: ANN401
         rows: Any = self.train_dataset
-        return LengthBucketSampler(
-            rows.lengths, batch_size=self.args.per_device_train_batch_size, seed=self.args.seed
-        )
+        return LengthBucketSampler(rows.lengths, batch_size=self._batch_size, seed=self.args.seed)
 
 
 class _LogLosses(TrainerCallback):

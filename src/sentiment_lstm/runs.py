@@ -27,8 +27,10 @@ __all__ = [
     "add_seconds",
     "describe",
     "facts",
+    "how_to_go_on",
     "newest_checkpoint",
     "open_folder",
+    "open_with_checkpoint",
     "stopped_early",
     "versions",
 ]
@@ -49,6 +51,7 @@ def describe(
     train: datasets.Dataset,
     validation: datasets.Dataset | None,
     unlabelled: datasets.Dataset | None = None,
+    processes: int = 1,
 ) -> dict[str, Any]:
     """Everything that decides the trained weights; a resumed training must agree with it."""
     from sentiment_lstm.data import fingerprint
@@ -56,6 +59,7 @@ def describe(
     return {
         "recipe": recipe.to_dict(),
         "seed": seed,
+        "processes": processes,
         "data": {
             "source": source,
             "train": fingerprint(train),
@@ -114,6 +118,26 @@ def open_folder(output: Path, run: dict[str, Any], *, resume: bool, restart: boo
     return work
 
 
+def open_with_checkpoint(
+    output: Path, run: dict[str, Any], *, resume: bool, restart: bool
+) -> tuple[Path, Path | None]:
+    """Do as :func:`open_folder`, and find the newest checkpoint of a training to resume."""
+    work = open_folder(output, run, resume=resume, restart=restart)
+    return work, newest_checkpoint(work) if resume else None
+
+
+def how_to_go_on(output: Path) -> str:
+    """Say what to do when a training has ended before its end."""
+    work = output.with_name(f"{output.name}.training")
+    checkpoints = [path for path in work.rglob("checkpoint-*") if path.parent.is_dir()]
+    whole = [newest_checkpoint(folder) for folder in {path.parent for path in checkpoints}]
+    found = [path for path in whole if path is not None]
+    if found:
+        newest = max(found, key=lambda path: path.stat().st_mtime)
+        return f"Start it again with --resume, and it goes on from {newest}."
+    return "Start it again with --resume; what was finished is not done again."
+
+
 def _has_begun(work: Path) -> bool:
     """Tell whether there is anything to go on with: a checkpoint, or a stage before them."""
     return newest_checkpoint(work) is not None or any(
@@ -160,14 +184,18 @@ class Stages:
     Args:
         work: the training's folder.
         on_stage: called with one line as a stage begins or gets on.
+        keeps_time: write the seconds down, as one process of a training does.
 
     Attributes:
         seconds: by stage, in the order of the stages.
     """
 
-    def __init__(self, work: Path, on_stage: Callable[[str], None]) -> None:
+    def __init__(
+        self, work: Path, on_stage: Callable[[str], None], *, keeps_time: bool = True
+    ) -> None:
         self.work = work
         self.on_stage = on_stage
+        self.keeps_time = keeps_time
         self._path = work / _SECONDS
         self.seconds: dict[str, float] = (
             artefact.read_json(self._path) if self._path.is_file() else {}
@@ -186,6 +214,8 @@ class Stages:
 
         def keep() -> None:
             self.seconds[name] = before + time.perf_counter() - started
+            if not self.keeps_time:
+                return
             with contextlib.suppress(OSError):  # a full disk is for the training itself to report
                 artefact.write_json(self._path, self.seconds)
 
@@ -219,12 +249,24 @@ def _step(checkpoint: Path) -> int:
 
 
 def _compare(begun: dict[str, Any], run: dict[str, Any], work: Path) -> None:
+    begun, run = {"processes": 1, **begun}, {"processes": 1, **run}  # older ones do not tell
+    before, now = begun["processes"], run["processes"]
+    if before != now:
+        raise RecipeError(
+            f"{work}: was begun on {_processes(before)} and is resumed on {_processes(now)}, which "
+            "would draw other random numbers. Resume it on as many as it was begun on, or throw it "
+            "away by --restart."
+        )
     changed = sorted(_differences(begun, run))
     if changed:
         raise RecipeError(
             f"{work}: was begun with other settings ({'; '.join(changed)}). Resume it with the "
             "settings it was begun with, or throw it away by --restart."
         )
+
+
+def _processes(number: int) -> str:
+    return f"{number} process{'' if number == 1 else 'es'}"
 
 
 def _differences(begun: Any, now: Any, path: str = "") -> list[str]:  # noqa: ANN401 - JSON values

@@ -45,6 +45,7 @@ def soft_labels(
     *,
     folder: Path,
     label_names: Sequence[str],
+    parts: slice = slice(None),
     on_progress: Callable[[int], None] | None = None,
 ) -> NDArray[np.float32]:
     """Give the teacher's probabilities of all texts, from the cache as far as they stand there.
@@ -54,6 +55,8 @@ def soft_labels(
         texts: N texts, in the order of the rows of the result.
         folder: of the cache; made if it isn't there.
         label_names: C names, in the order of the columns of the result.
+        parts: which of the files to see to, where several processes share them out; the rows of
+            the others are 0.
         on_progress: called with the number of texts done since the last call.
 
     Returns:
@@ -77,7 +80,7 @@ def soft_labels(
     _open(folder, manifest)
     shape = (len(texts), len(label_names))
     probabilities = np.zeros(shape, dtype=np.float32)
-    for number, start in enumerate(range(0, len(texts), CHUNK_ROWS)):
+    for number, start in list(enumerate(range(0, len(texts), CHUNK_ROWS)))[parts]:
         chunk = texts[start : start + CHUNK_ROWS]
         path = folder / f"part-{number:05d}.safetensors"
         # What a part belongs to goes into its checksum, so that none is taken for another.
@@ -95,11 +98,12 @@ def soft_labels(
 
 def _fingerprint(texts: Sequence[str]) -> str:
     digest = hashlib.sha256()
-    for text in texts:
-        content = text.encode("utf-8")
-        # The length keeps two texts from being read as one that joins them.
-        digest.update(f"{len(content)} ".encode())
-        digest.update(content)
+    for start in range(0, len(texts), CHUNK_ROWS):
+        for text in texts[start : start + CHUNK_ROWS]:
+            content = text.encode("utf-8")
+            # The length keeps two texts from being read as one that joins them.
+            digest.update(f"{len(content)} ".encode())
+            digest.update(content)
     return digest.hexdigest()[:16]
 
 

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback, TrainerCallback
 
-from sentiment_lstm import runs
+from sentiment_lstm import ranks, runs
 from sentiment_lstm.errors import RecipeError
 from sentiment_lstm.precision import fast_bfloat16
 from sentiment_lstm.trainer import QuietProgress
@@ -123,9 +123,13 @@ def make_teacher_trainer(
         started: when the work began, by `time.perf_counter`.
     """
     has_gpu = torch.cuda.is_available()
+    shared = ranks.trainer_arguments()
+    if shared:
+        # An encoder may have weights that no score depends on, the same ones in every step.
+        shared["ddp_static_graph"] = True
     arguments = TrainingArguments(
         output_dir=str(work),
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=ranks.share_of_batch(settings.batch_size, "The batch size"),
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="linear",
@@ -133,7 +137,6 @@ def make_teacher_trainer(
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_gradient_norm,
         bf16=fast_bfloat16(),
-        use_cpu=not has_gpu,
         eval_strategy="no" if validation is None else "epoch",
         save_strategy="steps",
         save_steps=checkpoint_steps,
@@ -146,6 +149,7 @@ def make_teacher_trainer(
         disable_tqdm=not progress,
         remove_unused_columns=False,
         dataloader_pin_memory=has_gpu,
+        **{"use_cpu": not has_gpu, **shared},
     )
     data = _ReviewWindows(tokenizer, train, frame)
     trainer = TeacherTrainer(
@@ -200,7 +204,7 @@ class _ReviewWindows(Dataset):
         return np.array([len(ids) for ids in self._ids], dtype=np.int64)
 
 
-class TeacherTrainer(Trainer):
+class TeacherTrainer(ranks.RankTrainer):
     """`Trainer` over random windows, validated as a teacher reads: whole reviews."""
 
     def __init__(
@@ -219,7 +223,9 @@ class TeacherTrainer(Trainer):
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         validation: Any = self.eval_dataset
         model = self.accelerator.unwrap_model(self.model)
-        logits = score_texts(model, self._tokenizer, list(validation["text"]), self._frame)
+        logits = ranks.from_first(
+            lambda: score_texts(model, self._tokenizer, list(validation["text"]), self._frame)
+        )
         if not np.isfinite(logits).all():
             raise RecipeError(
                 f"The training diverged: after epoch {self.state.epoch or 0:.0f} the encoder gives "
@@ -267,6 +273,8 @@ class _Reporter(TrainerCallback):
         control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if not state.is_world_process_zero:
+            return
         now = time.perf_counter()
         runs.add_seconds(self._work, now - self._clock)
         self._clock = now

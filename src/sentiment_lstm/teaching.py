@@ -12,11 +12,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import datasets
 
-from sentiment_lstm import artefact
+from sentiment_lstm import artefact, ranks
 from sentiment_lstm.finetuning import FinetuningSettings, finetune_teacher
 from sentiment_lstm.lessons import unlabelled_texts
 from sentiment_lstm.recipes import Recipe, override
@@ -97,8 +99,9 @@ def make_teachers(
             continue
         with stages.timed(f"teacher {place}") as folder:
             output = folder / "model"
-            unfinished = output.with_name("model.training").is_dir()
-            if (output / artefact.CONFIG).is_file():
+            # Asked of one process, before another has begun to make it.
+            made_already, unfinished = ranks.from_first(partial(_how_far, output))
+            if made_already:
                 logger.info("Teacher %d, %s, has been made already.", place, name)
             elif name == _SELF:
                 train_self(
@@ -123,3 +126,9 @@ def make_teachers(
                 )
         made.append(f"{output}{at}{weight}")
     return made
+
+
+def _how_far(output: Path) -> tuple[bool, bool]:
+    """Tell whether a teacher has been made, and whether it was begun."""
+    made = (output / artefact.CONFIG).is_file()
+    return made, output.with_name(f"{output.name}.training").is_dir()

@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import datasets
 import numpy as np
-from datasets import config
 from numpy.typing import NDArray
 from tokenizers import Regex, normalizers
 from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerFast
 
-from sentiment_lstm.data import fingerprint
+from sentiment_lstm.data import cache_folder, fingerprint
 from sentiment_lstm.errors import DataError, ModelError
 from sentiment_lstm.hub import only_local_files
 from sentiment_lstm.text import MARKUP_PATTERN
@@ -198,8 +196,6 @@ def tokenize_reviews(
             [fingerprint(reviews), tokenizer.backend_tokenizer.to_str(), str(max_length_tokens)]
         ).encode()
     ).hexdigest()[:32]
-    folder = Path(os.fspath(config.HF_DATASETS_CACHE)) / "sentiment-lstm"
-    folder.mkdir(parents=True, exist_ok=True)
     return reviews.map(
         tokenize,
         batched=True,
@@ -212,7 +208,7 @@ def tokenize_reviews(
                 "labels": datasets.Value("int64"),
             }
         ),
-        cache_file_name=str(folder / f"{key}.arrow"),
+        cache_file_name=str(cache_folder() / f"{key}.arrow"),
         load_from_cache_file=True,
         new_fingerprint=key,
         desc="Tokenizing",

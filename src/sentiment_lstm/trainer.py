@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
-from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
+from transformers import EarlyStoppingCallback, TrainingArguments
 from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback, TrainerCallback
 from transformers.trainer_pt_utils import LabelSmoother
 
-from sentiment_lstm import runs
+from sentiment_lstm import ranks, runs
 from sentiment_lstm.batches import (
     LengthBucketSampler,
     collate_ragged,
@@ -73,7 +73,7 @@ def make_trainer(
     """
     settings = recipe.training
     pad_token_id = model.config.pad_token_id
-    lengths = np.asarray(train["length"])
+    lengths = np.asarray(train.with_format("numpy")["length"][:])
     train_data: Any = train
     # Sorted by length, so that little of the validation is padding; its order means nothing.
     validation_data: Any = (
@@ -93,7 +93,7 @@ def make_trainer(
     validates = validation_data is not None
     arguments = TrainingArguments(
         output_dir=str(work),
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=ranks.share_of_batch(settings.batch_size),
         per_device_eval_batch_size=max(settings.batch_size, 64),
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
@@ -115,12 +115,12 @@ def make_trainer(
         disable_tqdm=not progress,
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
+        **ranks.trainer_arguments(),
     )
     reporter = _EpochReporter(on_epoch, validates=validates)
-    callbacks: list[TrainerCallback] = [
-        TensorBoardCallback(SummaryWriter(str(work / "tensorboard"))),
-        reporter,
-    ]
+    callbacks: list[TrainerCallback] = [reporter]
+    if ranks.is_first():
+        callbacks.insert(0, TensorBoardCallback(SummaryWriter(str(work / "tensorboard"))))
     if settings.patience:
         callbacks.append(EarlyStoppingCallback(settings.patience))
     trainer = SentimentTrainer(
@@ -160,7 +160,7 @@ def read_history(log: list[dict[str, float]]) -> list[EpochRecord]:
     return [EpochRecord(**values) for _, values in sorted(epochs.items()) if "train_loss" in values]
 
 
-class SentimentTrainer(Trainer):
+class SentimentTrainer(ranks.RankTrainer):
     """`Trainer` with length buckets, soft labels, and the training accuracy among its logs."""
 
     def __init__(self, *, lengths: NDArray[np.int64], recipe: Recipe, **arguments: Any) -> None:
@@ -237,8 +237,8 @@ class SentimentTrainer(Trainer):
         """Share of the LSTM's steps that fall on padding, over one epoch of training."""
         return padding_share(
             self._lengths,
-            list(self._sampler()),
-            batch_size=self._recipe.training.batch_size,
+            np.fromiter(self._sampler(), dtype=np.int64),
+            batch_size=self.args.per_device_train_batch_size,
             computed_tokens=self.accelerator.unwrap_model(self.model).computed_tokens,
         )
 

@@ -16,29 +16,23 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import datasets
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast, set_seed
 
-from sentiment_lstm import artefact, runs
-from sentiment_lstm.batches import RaggedIds
-from sentiment_lstm.calibration import Calibration, calibrate, fit_blend
-from sentiment_lstm.card import model_card
+from sentiment_lstm import artefact, ranks, runs
+from sentiment_lstm.calibration import calibrate
 from sentiment_lstm.data import VALIDATION_SEED, split_reviews
 from sentiment_lstm.embeddings import pretrained_embeddings
-from sentiment_lstm.errors import DataError, RecipeError
-from sentiment_lstm.evaluation import Evaluation, evaluate
-from sentiment_lstm.figures import plot_learning_curves
-from sentiment_lstm.lessons import Lessons, prepare_lessons
+from sentiment_lstm.errors import DataError, RankError, RecipeError
+from sentiment_lstm.evaluation import evaluate
+from sentiment_lstm.finishing import TrainingResult, add_ngrams, best_epoch, save
+from sentiment_lstm.lessons import prepare_lessons
 from sentiment_lstm.model import SentimentConfig, SentimentModel
-from sentiment_lstm.ngrams import fit_ngram_channel, ngram_logits
 from sentiment_lstm.ordinal import label_values
 from sentiment_lstm.precision import fast_bfloat16
 from sentiment_lstm.prediction import Classifier
@@ -50,7 +44,7 @@ from sentiment_lstm.teachers import load_teachers
 from sentiment_lstm.teaching import make_teachers, texts_to_learn_from
 from sentiment_lstm.text import is_blank
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
-from sentiment_lstm.trainer import EpochRecord, SentimentTrainer, make_trainer, read_history
+from sentiment_lstm.trainer import EpochRecord, make_trainer, read_history
 
 __all__ = [
     "EpochRecord",
@@ -62,23 +56,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingResult:
-    """Where the model is, and how its training went."""
-
-    output: Path
-    history: list[EpochRecord]
-    best_epoch: int
-    validation_accuracy: float | None  # of the finished model, its n-grams included
-    seconds: float
-    padding_share: float  # of the LSTM's steps in training
-    reviews: dict[str, int]  # a split
-    calibration: Calibration | None
-    evaluation: Evaluation | None = field(repr=False)
-    stage_seconds: dict[str, float] = field(default_factory=dict)
-    resumed: bool = False
 
 
 def train(
@@ -128,11 +105,16 @@ def train(
         RecipeError: the recipe's settings contradict each other, or differ from the resumed run's.
         SaveError: the output cannot be written, or an unfinished training stands beside it.
     """
-    with quiet_libraries(show_progress=progress):
+    ranks.join()
+    output = Path(output)
+    with (
+        quiet_libraries(show_progress=progress),
+        ranks.losses_told(lambda: runs.how_to_go_on(output)),
+    ):
         return _train(
             reviews,
             recipe,
-            Path(output),
+            output,
             source=source,
             seed=seed,
             resume=resume,
@@ -198,16 +180,17 @@ def _train(
     on_stage: Callable[[str], None],
     progress: bool,
 ) -> TrainingResult:
-    artefact.check_replaceable(output)
     started = time.perf_counter()
-    train_split, validation, dropped = training_splits(reviews, recipe)
+    ranks.from_first(lambda: artefact.check_replaceable(output))
+    ranks.share_of_batch(recipe.training.batch_size)
+    train_split, validation, dropped = ranks.from_first(lambda: training_splits(reviews, recipe))
     tokenizer = load_tokenizer(
         tokenizer_source,
         clean_markup=recipe.tokens.clean_markup,
         max_length_tokens=recipe.tokens.max_length_tokens or None,
     )
     label_names = reviews["train"].features["label"].names
-    if recipe.training.ordinal:
+    if recipe.training.ordinal and ranks.is_first():
         _check_order(label_names)
     set_seed(seed)
     # Adam's moments of words not seen for long decay into denormal numbers, on which a CPU computes
@@ -215,31 +198,45 @@ def _train(
     torch.set_flush_denormal(True)
     model = build_model(recipe, tokenizer, label_names)
     set_precision(model, recipe)
-    unlabelled = texts_to_learn_from(reviews, unlabelled, recipe)
-    run = runs.describe(
-        recipe,
-        seed=seed,
-        source=source,
-        train=train_split,
-        validation=validation,
-        unlabelled=unlabelled,
+    texts = ranks.from_first(lambda: texts_to_learn_from(reviews, unlabelled, recipe))
+    run = ranks.from_first(
+        lambda: runs.describe(
+            recipe,
+            seed=seed,
+            source=source,
+            train=train_split,
+            validation=validation,
+            unlabelled=texts,
+            processes=ranks.size(),
+        )
     )
-    work = runs.open_folder(output, run, resume=resume, restart=restart)
-    stages = Stages(work, on_stage)
+    work, checkpoint = ranks.from_first(
+        lambda: runs.open_with_checkpoint(output, run, resume=resume, restart=restart)
+    )
+    with ranks.together():
+        _see(work)
+    stages = Stages(
+        work,
+        on_stage if ranks.is_first() else lambda _: None,
+        keeps_time=ranks.is_first(),
+    )
     stages.add("preparation", time.perf_counter() - started)
     limit = recipe.tokens.max_length_tokens or None
+
+    def tokens_of(part: datasets.Dataset) -> datasets.Dataset:
+        return ranks.from_first(lambda: tokenize_reviews(part, tokenizer, max_length_tokens=limit))
+
     if recipe.pretraining.objective != "none":
-        texts = [train_split]
-        if unlabelled is not None and recipe.pretraining.unlabelled:
-            texts.append(unlabelled)
+        parts = [train_split]
+        if texts is not None and recipe.pretraining.unlabelled:
+            parts.append(texts)
         with stages.timed("pretraining") as folder:
-            if pretrained_weights is not None and pretrained_weights.is_file():
-                folder.mkdir(exist_ok=True)
-                shutil.copy(pretrained_weights, folder / PRETRAINED)
+            given = pretrained_weights
             pretrained_weights = folder / PRETRAINED
+            ranks.from_first(lambda: _take_over(given, folder))
             pretrain(
                 model,
-                [tokenize_reviews(part, tokenizer, max_length_tokens=limit) for part in texts],
+                [tokens_of(part) for part in parts],
                 recipe.pretraining,
                 work=folder,
                 seed=seed,
@@ -252,7 +249,7 @@ def _train(
             recipe,
             train_split,
             validation,
-            unlabelled,
+            texts,
             stages=stages,
             seed=seed,
             train_self=partial(
@@ -264,7 +261,7 @@ def _train(
     with stages.timed("soft labels" if teacher else "tokens"):
         lessons = prepare_lessons(
             train_split,
-            unlabelled,
+            texts,
             recipe,
             tokenizer,
             teacher=teacher,
@@ -275,58 +272,79 @@ def _train(
         model,
         recipe,
         train=lessons.rows,
-        validation=None
-        if validation is None
-        else tokenize_reviews(validation, tokenizer, max_length_tokens=limit),
+        validation=None if validation is None else tokens_of(validation),
         work=work,
         seed=seed,
         on_epoch=on_epoch,
         progress=progress,
     )
-    checkpoint = runs.newest_checkpoint(work) if resume else None
     if checkpoint is not None and runs.stopped_early(checkpoint):
         # Killed between the last epoch and the saving: training on would add an epoch.
         trainer.restore_best(checkpoint)
     else:
         with stages.timed("training"):
+            ranks.vary_seed(seed)
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    model.cpu().eval()
-    calibration, validation_accuracy = None, None
-    if validation is not None:
-        with stages.timed("n-grams and calibration"):
-            logits, labels = _finish_on_validation(trainer, model, lessons)
-        calibration = calibrate(logits, labels)
-        model.config.temperature = calibration.temperature
-        model.config.calibration_bias = calibration.bias
-        validation_accuracy = float((calibration.rescaled(logits).argmax(1) == labels).mean())
-    seconds = sum(stages.seconds.values())
+    scored = None if validation is None else trainer.validation_logits()
 
-    history = read_history(trainer.state.log_history)
-    classifier = Classifier(model, tokenizer)
-    evaluation = (
-        evaluate(classifier, reviews["test"]) if evaluate_test and "test" in reviews else None
-    )
-    result = TrainingResult(
-        output=output,
-        history=history,
-        best_epoch=_best_epoch(history),
-        validation_accuracy=validation_accuracy,
-        seconds=seconds,
-        padding_share=trainer.padding_share(),
-        reviews={
-            "train": len(train_split),
-            "validation": 0 if validation is None else len(validation),
-            "dropped": dropped,
-        },
-        calibration=calibration,
-        evaluation=evaluation,
-        stage_seconds=dict(stages.seconds),
-        resumed=checkpoint is not None,
-    )
-    if trainer.is_world_process_zero():
-        _save(result, classifier, recipe, run, work)
+    def finish() -> TrainingResult:
+        model.cpu().eval()
+        calibration, validation_accuracy = None, None
+        if scored is not None:
+            logits, labels = scored
+            with stages.timed("n-grams and calibration"):
+                logits = add_ngrams(
+                    model,
+                    lessons,
+                    validation_ids=trainer.validation_ids(),
+                    logits=logits,
+                    labels=labels,
+                )
+            calibration = calibrate(logits, labels)
+            model.config.temperature = calibration.temperature
+            model.config.calibration_bias = calibration.bias
+            validation_accuracy = float((calibration.rescaled(logits).argmax(1) == labels).mean())
+        seconds = sum(stages.seconds.values())
+        history = read_history(trainer.state.log_history)
+        classifier = Classifier(model, tokenizer)
+        tests = evaluate_test and "test" in reviews
+        result = TrainingResult(
+            output=output,
+            history=history,
+            best_epoch=best_epoch(history),
+            validation_accuracy=validation_accuracy,
+            seconds=seconds,
+            padding_share=trainer.padding_share(),
+            reviews={
+                "train": len(train_split),
+                "validation": 0 if validation is None else len(validation),
+                "dropped": dropped,
+            },
+            calibration=calibration,
+            evaluation=evaluate(classifier, reviews["test"]) if tests else None,
+            stage_seconds=dict(stages.seconds),
+            resumed=checkpoint is not None,
+        )
+        save(result, classifier, recipe, run, work)
         shutil.rmtree(work, ignore_errors=True)
-    return result
+        return result
+
+    return ranks.from_first(finish)
+
+
+def _see(work: Path) -> None:
+    """Refuse a folder of the first process that this one has no view of."""
+    if not work.is_dir():
+        raise RankError(
+            f"{work}: process {ranks.rank()} does not see this folder, which the first one has "
+            "made. Name an output folder that all machines share."
+        )
+
+
+def _take_over(pretrained_weights: Path | None, folder: Path) -> None:
+    if pretrained_weights is not None and pretrained_weights.is_file():
+        folder.mkdir(exist_ok=True)
+        shutil.copy(pretrained_weights, folder / PRETRAINED)
 
 
 def set_precision(model: SentimentModel, recipe: Recipe) -> None:
@@ -351,24 +369,6 @@ def _check_order(label_names: list[str]) -> None:
         )
 
 
-def _finish_on_validation(
-    trainer: SentimentTrainer, model: SentimentModel, lessons: Lessons
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Score the validation split, the n-gram channel fitted and weighed in where there is one.
-
-    Returns:
-        Logits (N, C), no temperature divided out, and labels (N,).
-    """
-    logits, labels = trainer.validation_logits()
-    if model.ngrams is not None:
-        reviews = lessons.rows.select(range(lessons.reviews))
-        fit_ngram_channel(model.ngrams, RaggedIds(reviews), lessons.targets)
-        others = ngram_logits(model.ngrams, trainer.validation_ids())
-        model.config.ngram_scale = fit_blend(logits, others, labels)
-        logits = logits + model.config.ngram_scale * others
-    return logits, labels
-
-
 def training_splits(
     reviews: datasets.DatasetDict, recipe: Recipe
 ) -> tuple[datasets.Dataset, datasets.Dataset | None, int]:
@@ -391,61 +391,3 @@ def training_splits(
     if validation is None:
         train_split, validation = split_reviews(train_split, test_size=size, seed=VALIDATION_SEED)
     return train_split, validation, dropped
-
-
-def _best_epoch(history: list[EpochRecord]) -> int:
-    """The epoch whose weights are kept: the first of the best by validation, else the last."""
-    validated = [record for record in history if record.validation_accuracy is not None]
-    if not validated:
-        return history[-1].epoch
-    return max(validated, key=lambda record: (record.validation_accuracy, -record.epoch)).epoch
-
-
-def _save(
-    result: TrainingResult, classifier: Classifier, recipe: Recipe, run: dict, work: Path
-) -> None:
-    metrics: dict[str, Any] = {}
-    if result.calibration is not None:
-        metrics["validation"] = {
-            "reviews": result.reviews["validation"],
-            "accuracy": result.validation_accuracy,
-            "log_loss": result.calibration.log_loss_after,
-            "expected_calibration_error": result.calibration.expected_calibration_error_after,
-        }
-    if result.evaluation is not None:
-        metrics["test"] = result.evaluation.summary()
-    training = {
-        **run,
-        "history": [asdict(record) for record in result.history],
-        "best_epoch": result.best_epoch,
-        "seconds": round(result.seconds, 1),
-        "stage_seconds": {name: round(value, 1) for name, value in result.stage_seconds.items()},
-        "reviews": result.reviews,
-        "padding_share": round(result.padding_share, 4),
-        "facts": runs.facts(run, result.seconds, result.reviews),
-    }
-
-    def write(folder: Path) -> None:
-        classifier.model.save_pretrained(folder)
-        classifier.tokenizer.save_pretrained(folder)
-        artefact.seal(folder)
-        if result.calibration is not None:
-            artefact.write_json(folder / artefact.CALIBRATION, result.calibration.to_dict())
-        artefact.write_json(folder / artefact.METRICS, metrics)
-        artefact.write_json(folder / artefact.TRAINING, training)
-        plot_learning_curves(
-            [asdict(record) for record in result.history], folder / artefact.CURVES
-        )
-        card = model_card(
-            name=result.output.name,
-            recipe=recipe,
-            labels=classifier.labels,
-            metrics=metrics,
-            training=training,
-            calibration=None if result.calibration is None else result.calibration.to_dict(),
-        )
-        (folder / artefact.CARD).write_text(card, encoding="utf-8")
-        if (work / "tensorboard").is_dir():
-            shutil.copytree(work / "tensorboard", folder / "runs")
-
-    artefact.replace_folder(result.output, write)

@@ -7,6 +7,7 @@ sentence and ends with exit status 2; anything else is a bug and keeps its trace
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -29,7 +30,7 @@ from sentiment_lstm.cli import (
     train,
     tune,
 )
-from sentiment_lstm.errors import SentimentError
+from sentiment_lstm.errors import RankError, SentimentError
 
 __all__ = ["app", "main"]
 
@@ -72,9 +73,13 @@ _EXTRAS = {
 }
 
 
+_SHARED_OUT = ("train", "finetune-teacher")  # what several processes can do together
+
+
 def main() -> None:
     """Run the command line; a user's mistake ends with one sentence and exit status 2."""
     try:
+        _check_processes(sys.argv[1:2])
         app()
     except SentimentError as error:
         _refuse(str(error))
@@ -88,9 +93,29 @@ def main() -> None:
         )
 
 
+def _check_processes(command: list[str]) -> None:
+    """Refuse `torchrun` where each of its processes would do all of the work."""
+    several = "RANK" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1"
+    if several and command and command[0] not in _SHARED_OUT:
+        if os.environ["RANK"] != "0":
+            sys.exit(2)
+        raise RankError(
+            f"`{command[0]}` is not shared out to processes. Start it without torchrun, which is "
+            f"for {' and '.join(f'`{name}`' for name in _SHARED_OUT)}."
+        )
+
+
 def _refuse(message: str) -> None:
-    # Escaped: a message may name `sentiment-lstm[embedded]`, which is no markup.
-    Console(stderr=True).print(
-        f"[bold red]Error:[/] {escape(message)}", highlight=False, soft_wrap=True
-    )
+    def tell() -> None:
+        # Escaped: a message may name `sentiment-lstm[embedded]`, which is no markup.
+        Console(stderr=True).print(
+            f"[bold red]Error:[/] {escape(message)}", highlight=False, soft_wrap=True
+        )
+
+    if "sentiment_lstm.ranks" in sys.modules:  # one of several processes, it may be
+        from sentiment_lstm import ranks
+
+        ranks.tell_once(tell)
+    else:
+        tell()
     sys.exit(2)

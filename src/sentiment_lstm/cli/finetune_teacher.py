@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +12,8 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from datasets import DatasetDict
+
     from sentiment_lstm.finetuning import TeacherEpoch
 
 __all__ = ["finetune_teacher"]
@@ -51,14 +55,18 @@ def finetune_teacher(
     split_seed: Annotated[int, typer.Option(help="Of that share.")] = 0,
 ) -> None:
     """Fine-tune a pre-trained encoder on reviews, so that it can teach a small model."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, quiet=os.environ.get("RANK", "0") != "0")
     with console.status("Loading the libraries and the reviews"):
         from tqdm.auto import tqdm
 
+        from sentiment_lstm import ranks
         from sentiment_lstm.data import draw_reviews, load_reviews
         from sentiment_lstm.finetuning import FinetuningSettings
         from sentiment_lstm.finetuning import finetune_teacher as finetune
 
+        ranks.join()
+        if not ranks.is_first():  # the first process says what there is to say
+            logging.disable(logging.WARNING)
         settings = FinetuningSettings(
             epochs=epochs,
             batch_size=batch_size,
@@ -66,14 +74,19 @@ def finetune_teacher(
             max_length_tokens=max_length,
             validation_size=validation_size,
         )
-        reviews = load_reviews(
-            source,
-            text_column=text_column,
-            label_column=label_column,
-            test_size=test_size,
-            seed=split_seed,
-        )
-        reviews["train"] = draw_reviews(reviews["train"], limit, seed=seed)
+
+        def load() -> DatasetDict:
+            reviews = load_reviews(
+                source,
+                text_column=text_column,
+                label_column=label_column,
+                test_size=test_size,
+                seed=split_seed,
+            )
+            reviews["train"] = draw_reviews(reviews["train"], limit, seed=seed)
+            return reviews
+
+        reviews = ranks.from_first(load)
     sizes = ", ".join(f"{len(split):,} {name}" for name, split in reviews.items())
     console.print(f"[bold]{source}[/]: {sizes} reviews; the encoder is [bold]{encoder}[/]")
 
@@ -96,7 +109,7 @@ def finetune_teacher(
         resume=resume,
         restart=restart,
         on_epoch=show,
-        progress=sys.stderr.isatty(),
+        progress=sys.stderr.isatty() and ranks.is_first(),
     )
     if result.validation_accuracy is not None:
         console.print(

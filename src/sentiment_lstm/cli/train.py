@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +13,8 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
     from sentiment_lstm.training import EpochRecord
 
 __all__ = ["train"]
@@ -75,15 +79,22 @@ def train(
         bool, typer.Option("--skip-test", help="Leave the test split unread.")
     ] = False,
 ) -> None:
-    """Train a classifier by a recipe and save it as a model folder."""
-    console = Console(highlight=False, soft_wrap=True)
+    """Train a classifier by a recipe and save it as a model folder.
+
+    Under `torchrun --nproc-per-node N -m sentiment_lstm train ...`, N processes share every batch.
+    """
+    console = Console(highlight=False, soft_wrap=True, quiet=os.environ.get("RANK", "0") != "0")
     with console.status("Loading the libraries and the reviews"):
         from tqdm.auto import tqdm
 
+        from sentiment_lstm import ranks
         from sentiment_lstm.data import draw_reviews, load_reviews, load_unlabelled
         from sentiment_lstm.recipes import load_recipe, override
         from sentiment_lstm.training import train as train_model
 
+        ranks.join()
+        if not ranks.is_first():  # the first process says what there is to say
+            logging.disable(logging.WARNING)
         chosen = override(
             load_recipe(recipe),
             [
@@ -92,15 +103,23 @@ def train(
                 *([f"distillation.teachers={json.dumps(teachers)}"] if teachers else []),
             ],
         )
-        reviews = load_reviews(
-            source,
-            text_column=text_column,
-            label_column=label_column,
-            test_size=test_size,
-            seed=split_seed,
-        )
-        reviews["train"] = draw_reviews(reviews["train"], limit, seed=seed)
-        texts = None if unlabelled is None else load_unlabelled(unlabelled, text_column=text_column)
+
+        def load() -> tuple[DatasetDict, Dataset | None]:
+            reviews = load_reviews(
+                source,
+                text_column=text_column,
+                label_column=label_column,
+                test_size=test_size,
+                seed=split_seed,
+            )
+            reviews["train"] = draw_reviews(reviews["train"], limit, seed=seed)
+            if unlabelled is None:
+                return reviews, None
+            return reviews, load_unlabelled(unlabelled, text_column=text_column)
+
+        reviews, texts = ranks.from_first(load)
+    if ranks.size() > 1:
+        console.print(f"{ranks.size()} processes share every batch.")
     sizes = ", ".join(f"{len(split):,} {name}" for name, split in reviews.items())
     console.print(f"[bold]{chosen.name}[/]: {chosen.summary}\n[bold]{source}[/]: {sizes} reviews")
 
@@ -130,7 +149,7 @@ def train(
         soft_labels_folder=soft_labels,
         on_epoch=show,
         on_stage=lambda line: tqdm.write(f"  {line}"),
-        progress=sys.stderr.isatty(),
+        progress=sys.stderr.isatty() and ranks.is_first(),
     )
     console.print(
         f"Trained in {result.seconds / 60:.1f} min; kept epoch {result.best_epoch}; "

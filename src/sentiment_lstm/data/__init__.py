@@ -7,6 +7,7 @@
     folders.py    a local folder: the hub's layout, or the raw aclImdb of text files
     files.py      one CSV, TSV, JSON, JSONL or Parquet file, every row checked
     rows.py       what a row must hold: a string, and a label or none
+    streams.py    texts of any number, a batch at a time -> a memory-mapped data set
     assembly.py   rows of some splits -> DatasetDict with the same classes in each of them
     splits.py     stratified splits that no near-duplicate crosses; the fingerprint
     checks.py     sizes, balance, lengths, duplicates, leaks -> DataReport
@@ -24,12 +25,16 @@ from sentiment_lstm.data.splits import (
     near_duplicate_groups,
     split_reviews,
 )
+from sentiment_lstm.data.streams import BATCH_TEXTS, cache_folder, dataset_texts, store_texts
 
 __all__ = [
+    "BATCH_TEXTS",
     "VALIDATION_SEED",
     "DataReport",
     "SplitReport",
+    "cache_folder",
     "check_reviews",
+    "dataset_texts",
     "draw_reviews",
     "fingerprint",
     "load_reviews",
@@ -38,4 +43,5 @@ __all__ = [
     "near_duplicate_groups",
     "plot_report",
     "split_reviews",
+    "store_texts",
 ]

@@ -7,7 +7,6 @@ is an empty text, and a quoted cell may hold line breaks.
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,18 @@ from datasets import ClassLabel, Features
 from sentiment_lstm.data.rows import TRAIN, Rows, rows_by_split
 from sentiment_lstm.errors import DataError, nearest
 
-__all__ = ["FILE_TYPES", "SPLIT_COLUMN", "read_columns", "read_file", "read_utf8"]
+__all__ = [
+    "FILE_TYPES",
+    "SPLIT_COLUMN",
+    "Columns",
+    "csv_cells",
+    "first_sentence",
+    "json_objects",
+    "read_columns",
+    "read_file",
+    "read_utf8",
+    "utf8_lines",
+]
 
 SPLIT_COLUMN = "split"
 
@@ -101,33 +111,48 @@ def read_utf8(path: Path) -> str:
         DataError: it is not UTF-8; the message names the byte and the line.
         OSError: it cannot be read.
     """
-    content = path.read_bytes()
     try:
-        return content.decode("utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}, line {line}: byte 0x{content[error.start]:02x} at offset {error.start} is "
-            "not valid UTF-8. Save the file again with the encoding UTF-8."
-        ) from error
+        raise _not_utf8(path) from error
 
 
-def _read_csv(path: Path, wanted: Sequence[str], delimiter: str = ",") -> tuple[Columns, dict]:
+def utf8_lines(path: Path, newline: str | None = "\n") -> Iterator[str]:
+    """Read a text file line by line, as :func:`read_utf8` does as a whole.
+
+    Args:
+        path: the file.
+        newline: as in `open`.
+    """
+    with path.open(encoding="utf-8-sig", newline=newline) as file:
+        try:
+            yield from file
+        except UnicodeDecodeError as error:
+            raise _not_utf8(path) from error
+
+
+def csv_cells(path: Path, *, delimiter: str, wanted: Sequence[str]) -> Iterator[list[str]]:
+    """Read a CSV or TSV file row by row, the header first, each row as long as the header.
+
+    Raises:
+        DataError: it is malformed, or a column that is wanted stands there twice.
+        OSError: it cannot be read.
+    """
     # The csv module, not pandas: it tells the row of every fault, short rows included, and never
     # takes a text for a number or for a missing value.
-    lines = csv.reader(io.StringIO(read_utf8(path), newline=""), delimiter=delimiter, strict=True)
+    lines = csv.reader(utf8_lines(path, newline=""), delimiter=delimiter, strict=True)
     row = 0
     with _cells_of_any_size():
         try:
             header = next(lines, [])
-            positions = {name: header.index(name) for name in wanted if name in header}
-            for name in positions:
+            for name in wanted:
                 if header.count(name) > 1:
                     raise DataError(
                         f"{path}: {header.count(name)} columns are named {name!r}. Rename all but "
                         "one."
                     )
-            columns: dict[str, list[str]] = {name: [] for name in header}
+            if header:
+                yield header
             for cells in lines:
                 if not cells:  # a blank line
                     continue
@@ -138,13 +163,62 @@ def _read_csv(path: Path, wanted: Sequence[str], delimiter: str = ",") -> tuple[
                         f"the header has {len(header)}. Put cells that hold {delimiter!r}, quotes "
                         "or line breaks in double quotes."
                     )
-                for name, position in positions.items():
-                    columns[name].append(cells[position])
+                yield cells
         except csv.Error as error:
             raise DataError(
                 f"{path}, row {row + 1} (line {lines.line_num}): malformed ({error}). Close every "
                 "double quote, and write a quote inside a quoted cell twice."
             ) from error
+
+
+def json_objects(path: Path, *, wanted: Sequence[str]) -> Iterator[dict]:
+    """Read a JSONL file object by object.
+
+    Raises:
+        DataError: a line is malformed, or holds something else.
+        OSError: it cannot be read.
+    """
+    row = 0
+    # Not splitlines: it also cuts at U+2028 and its like, which JSON strings may hold.
+    for number, line in enumerate(utf8_lines(path), start=1):
+        if not line.strip():
+            continue
+        row += 1
+        try:
+            item = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(
+                f"{path}, row {row} (line {number}): malformed JSON ({error.msg} at "
+                f"character {error.pos + 1}). Expected one object a line."
+            ) from error
+        yield _object(path, row, item, wanted)
+
+
+def _not_utf8(path: Path) -> DataError:
+    offset = 0
+    with path.open("rb") as file:
+        # No character of several bytes holds a line feed, so each line stands by itself.
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                return DataError(
+                    f"{path}, line {number}: byte 0x{line[error.start]:02x} at offset "
+                    f"{offset + error.start} is not valid UTF-8. Save the file again with the "
+                    "encoding UTF-8."
+                )
+            offset += len(line)
+    return DataError(f"{path}: is not valid UTF-8. Save the file again with the encoding UTF-8.")
+
+
+def _read_csv(path: Path, wanted: Sequence[str], delimiter: str = ",") -> tuple[Columns, dict]:
+    rows = csv_cells(path, delimiter=delimiter, wanted=wanted)
+    header = next(rows, [])
+    columns: dict[str, list[str]] = {name: [] for name in header}
+    positions = {name: header.index(name) for name in wanted if name in header}
+    for cells in rows:
+        for name, position in positions.items():
+            columns[name].append(cells[position])
     return dict(columns), {}
 
 
@@ -163,19 +237,7 @@ def _cells_of_any_size() -> Iterator[None]:
 
 
 def _read_jsonl(path: Path, wanted: Sequence[str]) -> tuple[Columns, dict]:
-    objects: list[object] = []
-    # Not splitlines: it also cuts at U+2028 and its like, which JSON strings may hold.
-    for number, line in enumerate(read_utf8(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            objects.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise DataError(
-                f"{path}, row {len(objects) + 1} (line {number}): malformed JSON ({error.msg} at "
-                f"character {error.pos + 1}). Expected one object a line."
-            ) from error
-    return _columns_of_objects(path, objects, wanted)
+    return _columns_of_objects(list(json_objects(path, wanted=wanted)), wanted)
 
 
 def _read_json(path: Path, wanted: Sequence[str]) -> tuple[Columns, dict]:
@@ -189,24 +251,30 @@ def _read_json(path: Path, wanted: Sequence[str]) -> tuple[Columns, dict]:
             f"{path}, line {error.lineno}: malformed JSON ({error.msg} at character "
             f"{error.colno}). Expected a list of objects, or one object a line."
         ) from error
-    return _columns_of_objects(path, objects, wanted)
+    rows = enumerate(objects, start=1)
+    return _columns_of_objects([_object(path, row, item, wanted) for row, item in rows], wanted)
 
 
-def _columns_of_objects(
-    path: Path, objects: list[object], wanted: Sequence[str]
-) -> tuple[Columns, dict]:
+def _object(path: Path, row: int, item: object, wanted: Sequence[str]) -> dict:
+    if not isinstance(item, dict):
+        example = ", ".join(
+            f'"{name}": "{value}"'
+            for name, value in zip(wanted, ("A fine film.", "positive"), strict=False)
+        )
+        raise DataError(
+            f"{path}, row {row}: found {item!r:.60}, expected an object such as {{{example}}}."
+        )
+    return item
+
+
+def _columns_of_objects(objects: list[dict], wanted: Sequence[str]) -> tuple[Columns, dict]:
     known: dict[str, None] = {}
-    for row, item in enumerate(objects, start=1):
-        if not isinstance(item, dict):
-            raise DataError(
-                f"{path}, row {row}: found {item!r:.60}, expected an object such as "
-                f'{{"{wanted[0]}": "A fine film.", "{wanted[1]}": "positive"}}.'
-            )
+    for item in objects:
         known.update(dict.fromkeys(item))
     columns: Columns = {name: [] for name in known}
     for name in wanted:
         if name in known:
-            columns[name] = [item.get(name) for item in objects if isinstance(item, dict)]
+            columns[name] = [item.get(name) for item in objects]
     return columns, {}
 
 
@@ -222,7 +290,7 @@ def _read_parquet(path: Path, wanted: Sequence[str]) -> tuple[Columns, dict]:
         if isinstance(error, (FileNotFoundError, PermissionError)):
             raise
         raise DataError(
-            f"{path}: not a complete Parquet file ({_first_sentence(error)}). Fetch or write it "
+            f"{path}: not a complete Parquet file ({first_sentence(error)}). Fetch or write it "
             "again."
         ) from error
     for name in present:
@@ -235,7 +303,8 @@ def _read_parquet(path: Path, wanted: Sequence[str]) -> tuple[Columns, dict]:
     }
 
 
-def _first_sentence(error: Exception) -> str:
+def first_sentence(error: Exception) -> str:
+    """Give the first sentence of what a library says, for a message of ours."""
     return str(error).partition("\n")[0].partition(". ")[0].rstrip(".") or type(error).__name__
 
 

@@ -18,7 +18,7 @@ from sentiment_lstm.data.rows import (
 )
 from sentiment_lstm.errors import DataError
 
-__all__ = ["read_folder", "rows_of_dataset_dict", "unsupervised_files"]
+__all__ = ["read_folder", "read_saved", "rows_of_dataset_dict", "unsupervised_files"]
 
 LAYOUTS = (
     "Expected the hub's layout (train-*.parquet, test.csv, …), the raw aclImdb (train/pos/*.txt, "
@@ -48,7 +48,9 @@ def read_folder(
     if (raw := _raw_imdb_folder(folder)) is not None:
         return _read_raw_imdb(raw)
     if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
-        return _read_saved(folder, text_column, label_column)
+        return rows_of_dataset_dict(
+            str(folder), read_saved(folder), text_column=text_column, label_column=label_column
+        )
     return _read_hub_layout(folder, text_column, label_column, config)
 
 
@@ -75,6 +77,22 @@ def rows_of_dataset_dict(
             names=tuple(feature.names) if isinstance(feature, ClassLabel) else None,
         )
     return rows
+
+
+def read_saved(folder: Path) -> DatasetDict:
+    """Load what `save_to_disk` wrote, memory-mapped; a single split counts as `train`.
+
+    Raises:
+        DataError: it cannot be loaded.
+    """
+    try:
+        saved = load_from_disk(str(folder))
+    except Exception as error:  # whatever a damaged file makes pyarrow or json raise
+        raise DataError(
+            f"{folder}: the data set cannot be loaded ({_first_line(error)}). Save it again with "
+            "save_to_disk."
+        ) from error
+    return saved if isinstance(saved, DatasetDict) else DatasetDict({TRAIN: saved})
 
 
 def _raw_imdb_folder(folder: Path) -> Path | None:
@@ -113,21 +131,6 @@ def _read_texts(folder: Path) -> list[str]:
         return [read_utf8(path) for path in sorted(folder.glob("*.txt"), key=number_then_name)]
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror}).") from error
-
-
-def _read_saved(folder: Path, text_column: str, label_column: str) -> dict[str, Rows]:
-    try:
-        saved = load_from_disk(str(folder))
-    except Exception as error:  # whatever a damaged file makes pyarrow or json raise
-        raise DataError(
-            f"{folder}: the data set cannot be loaded ({_first_line(error)}). Save it again with "
-            "save_to_disk."
-        ) from error
-    if not isinstance(saved, DatasetDict):
-        saved = DatasetDict({TRAIN: saved})
-    return rows_of_dataset_dict(
-        str(folder), saved, text_column=text_column, label_column=label_column
-    )
 
 
 def _read_hub_layout(

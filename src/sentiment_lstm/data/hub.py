@@ -13,7 +13,7 @@ from sentiment_lstm.data.rows import Rows
 from sentiment_lstm.errors import DataError
 from sentiment_lstm.hub import hub_answers
 
-__all__ = ["LOCAL_WAYS", "read_hub"]
+__all__ = ["LOCAL_WAYS", "hub_splits", "read_hub"]
 
 LOCAL_WAYS = (
     'Two ways need no hub: a local folder of the hub\'s layout (load_reviews("path/to/imdb")), or '
@@ -42,6 +42,17 @@ def read_hub(
         DataError: the hub does not answer and the cache lacks the data set, the hub does not have
             it, or it is at fault.
     """
+    splits = hub_splits(name, config=config)
+    return rows_of_dataset_dict(name, splits, text_column=text_column, label_column=label_column)
+
+
+def hub_splits(name: str, *, config: str | None = None) -> DatasetDict:
+    """Load a data set of the hub as `datasets` has it, memory-mapped.
+
+    Raises:
+        DataError: the hub does not answer and the cache lacks the data set, or the hub does not
+            have it.
+    """
     repository = _MOVED.get(name, name)
     reachable = hub_answers()
     try:
@@ -61,7 +72,7 @@ def read_hub(
         ) from error
     if not isinstance(dataset, DatasetDict):
         raise DataError(f"{name}: the hub gave a {type(dataset).__name__}, expected its splits.")
-    return rows_of_dataset_dict(name, dataset, text_column=text_column, label_column=label_column)
+    return dataset
 
 
 def _switched_off() -> str:

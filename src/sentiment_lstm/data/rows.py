@@ -66,6 +66,7 @@ def rows_by_split(
     split_column: str | None = None,
     split: str = TRAIN,
     names: tuple[str, ...] | None = None,
+    first_row: int = 1,
 ) -> dict[str, Rows]:
     """Check every row of a table and sort the rows by split.
 
@@ -77,6 +78,7 @@ def rows_by_split(
         split_column: a column that names the split of each row; None puts all into `split`.
         split: the split of all rows where no column tells.
         names: the declared classes; integer labels are positions in it.
+        first_row: the number of the first row, where the table is a part of a larger one.
 
     Raises:
         DataError: a column is missing, or a row holds no string, no label, or no known split;
@@ -91,7 +93,8 @@ def rows_by_split(
     if split_column is not None:
         splits = _split_of_each_row(place, columns[split_column], split_column)
     checked: dict[str, Rows] = {}
-    for row, (text, label, name) in enumerate(zip(texts, raw_labels, splits, strict=True), start=1):
+    rows = enumerate(zip(texts, raw_labels, splits, strict=True), start=first_row)
+    for row, (text, label, name) in rows:
         if not (isinstance(text, str) and _is_encodable(text)):
             raise _not_a_text(place, row, text_column, text)
         into = checked.setdefault(name, Rows([], [], names))

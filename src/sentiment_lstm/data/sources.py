@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict, Features, Value, load_dataset
 from datasets.exceptions import DatasetsError
 
 from sentiment_lstm.data.assembly import assemble
-from sentiment_lstm.data.files import FILE_TYPES, read_columns, read_file, read_utf8
-from sentiment_lstm.data.folders import read_folder, unsupervised_files
-from sentiment_lstm.data.hub import LOCAL_WAYS, read_hub
+from sentiment_lstm.data.files import FILE_TYPES, read_columns, read_file
+from sentiment_lstm.data.folders import read_folder, read_saved, unsupervised_files
+from sentiment_lstm.data.hub import LOCAL_WAYS, hub_splits, read_hub
 from sentiment_lstm.data.rows import (
     TEST,
     TRAIN,
@@ -21,6 +22,7 @@ from sentiment_lstm.data.rows import (
     rows_by_split,
     standard_split_name,
 )
+from sentiment_lstm.data.streams import dataset_texts, file_texts, store_texts
 from sentiment_lstm.errors import DataError, nearest
 from sentiment_lstm.text import is_blank
 
@@ -93,7 +95,9 @@ def load_reviews(
 
 
 def load_unlabelled(source: str | Path, *, text_column: str = "text") -> Dataset:
-    """Load texts alone, to learn from without labels.
+    """Load texts alone, to learn from without labels; there may be more than memory holds.
+
+    They are read a batch at a time and kept, memory-mapped, in the cache of `datasets`.
 
     A text file (`.txt`) holds a text a line, and a CSV, TSV, JSON, JSONL or Parquet file needs no
     label column. Of a source with splits, `unsupervised` is taken where there is one, else `train`
@@ -109,26 +113,40 @@ def load_unlabelled(source: str | Path, *, text_column: str = "text") -> Dataset
     Raises:
         DataError: the source is missing, unreadable or at fault, or holds no text.
     """
+    kept = (
+        [text for text in texts if not is_blank(text)] for texts in _unlabelled(source, text_column)
+    )
+    texts = store_texts(kept, Features({"text": Value("string")}))
+    if not len(texts):
+        raise DataError(f"{source}: holds no text to learn from. Name another unlabelled source.")
+    return texts
+
+
+def _unlabelled(source: str | Path, text_column: str) -> Iterator[list[str]]:
+    """Read the texts of a source, a batch at a time."""
     path = Path(source).expanduser()
-    if path.is_file() and path.suffix.lower() == ".txt":
-        texts = read_utf8(path).splitlines()
-    elif path.is_file():
-        columns, _ = read_columns(path, [text_column])
-        rows = rows_by_split(
-            path, columns, text_column=text_column, label_column="", split=UNSUPERVISED
-        )
-        texts = rows[UNSUPERVISED].texts
-    elif path.is_dir() and not (path / "dataset_dict.json").is_file() and _has_tables(path):
+    name, _, config = str(source).partition(":")
+    if path.is_file():
+        yield from file_texts(path, text_column=text_column)
+    elif path.is_dir() and (path / "state.json").is_file():
+        yield from dataset_texts(path, read_saved(path)[TRAIN], text_column=text_column)
+    elif path.is_dir() and (path / "dataset_dict.json").is_file():
+        yield from _texts_of(path, read_saved(path), text_column)
+    elif path.is_dir() and _has_tables(path):
         files = unsupervised_files(path)
         if files:
-            return load_unlabelled(files[0], text_column=text_column)
-        texts = _texts_of(path, _read_tables(path), text_column)
-    else:
-        texts = _texts_of(path, load_reviews(source, text_column=text_column), "text")
-    texts = [text for text in texts if not is_blank(text)]
-    if not texts:
-        raise DataError(f"{source}: holds no text to learn from. Name another unlabelled source.")
-    return Dataset.from_dict({"text": texts}, features=Features({"text": Value("string")}))
+            yield from file_texts(Path(files[0]), text_column=text_column)
+        else:
+            yield from _texts_of(path, _read_tables(path), text_column)
+    elif _is_hub_name(path, name):
+        yield from _texts_of(source, hub_splits(name, config=config or None), text_column)
+    else:  # the raw aclImdb, the embedded reviews, or nothing
+        yield from _texts_of(source, load_reviews(source, text_column=text_column), "text")
+
+
+def _is_hub_name(path: Path, name: str) -> bool:
+    known = path.exists() or Path(name).expanduser().is_dir() or name == _EMBEDDED
+    return not known and bool(_HUB_NAME.fullmatch(name)) and path.suffix.lower() not in FILE_TYPES
 
 
 def _has_tables(folder: Path) -> bool:
@@ -147,23 +165,13 @@ def _read_tables(folder: Path) -> DatasetDict:
         ) from error
 
 
-def _texts_of(place: Path, splits: DatasetDict, text_column: str) -> list[str]:
-    chosen = [splits[UNSUPERVISED]] if UNSUPERVISED in splits else []
+def _texts_of(place: str | Path, splits: DatasetDict, text_column: str) -> Iterator[list[str]]:
+    names = {name: standard_split_name(str(name)) for name in splits}
+    chosen = [name for name, standard in names.items() if standard == UNSUPERVISED]
     if not chosen:
-        chosen = [part for name, part in splits.items() if standard_split_name(str(name)) != TEST]
-    texts: list[str] = []
-    for part in chosen:
-        columns = part.select_columns([text_column] if text_column in part.column_names else [])
-        names: dict[str, list] = {name: [] for name in part.column_names}
-        rows = rows_by_split(
-            place,
-            {**names, **columns.with_format(None)[:]},
-            text_column=text_column,
-            label_column="",
-            split=UNSUPERVISED,
-        )
-        texts += rows[UNSUPERVISED].texts
-    return texts
+        chosen = [name for name, standard in names.items() if standard != TEST]
+    for name in chosen:
+        yield from dataset_texts(place, splits[name], text_column=text_column)
 
 
 def _read_embedded(part: str) -> dict[str, Rows]:

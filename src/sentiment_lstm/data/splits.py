@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from datasets import Dataset, DatasetDict
@@ -34,6 +35,7 @@ _SHINGLE_WORDS = 5
 _MIN_SHARED = 5
 _MAX_HOLDERS = 50
 _PAIRS_AT_ONCE = 20_000
+_FINGERPRINT_TEXTS = 1_000
 _MARKUP = re.compile(MARKUP_PATTERN)
 _WORD = re.compile(r"\w+")
 
@@ -168,13 +170,16 @@ def fingerprint(dataset: Dataset) -> str:
         16 hex digits of the SHA-256 over the labels and texts in their order.
     """
     digest = hashlib.sha256()
-    labelled = "label" in dataset.column_names
-    labels = dataset["label"][:] if labelled else [None] * len(dataset)
-    for text, label in zip(dataset["text"][:], labels, strict=True):
-        content = text.encode("utf-8")
-        # The length keeps two texts from being read as one that joins them.
-        digest.update(f"{label} {len(content)} ".encode())
-        digest.update(content)
+    names = [name for name in ("text", "label") if name in dataset.column_names]
+    # A batch at a time: there may be more texts than memory holds.
+    for batch in dataset.select_columns(names).with_format(None).iter(_FINGERPRINT_TEXTS):
+        columns: Any = batch
+        labels = columns.get("label", [None] * len(columns["text"]))
+        for text, label in zip(columns["text"], labels, strict=True):
+            content = text.encode("utf-8")
+            # The length keeps two texts from being read as one that joins them.
+            digest.update(f"{label} {len(content)} ".encode())
+            digest.update(content)
     return digest.hexdigest()[:16]
 
 

@@ -1,0 +1,145 @@
+"""The end of a training: the n-grams, the calibration, the test, and the model's folder."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentiment_lstm import artefact, runs
+from sentiment_lstm.batches import RaggedIds
+from sentiment_lstm.calibration import Calibration, fit_blend
+from sentiment_lstm.card import model_card
+from sentiment_lstm.evaluation import Evaluation
+from sentiment_lstm.figures import plot_learning_curves
+from sentiment_lstm.lessons import Lessons
+from sentiment_lstm.model import SentimentModel
+from sentiment_lstm.ngrams import fit_ngram_channel, ngram_logits
+from sentiment_lstm.prediction import Classifier
+from sentiment_lstm.recipes import Recipe
+from sentiment_lstm.trainer import EpochRecord
+
+__all__ = ["TrainingResult", "add_ngrams", "best_epoch", "fit_ngrams", "save"]
+
+# The solver holds every n-gram of every review in memory: some 50 KB a review of IMDB.
+_MOST_NGRAM_REVIEWS = 75_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """Where the model is, and how its training went."""
+
+    output: Path
+    history: list[EpochRecord]
+    best_epoch: int
+    validation_accuracy: float | None  # of the finished model, its n-grams included
+    seconds: float
+    padding_share: float  # of the LSTM's steps in training
+    reviews: dict[str, int]  # a split
+    calibration: Calibration | None
+    evaluation: Evaluation | None = field(repr=False)
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    resumed: bool = False
+
+
+def fit_ngrams(model: SentimentModel, lessons: Lessons) -> None:
+    """Fit the n-gram channel, if the model has one, to the first 75,000 whole reviews.
+
+    The labelled ones stand first, and IMDB's labelled and unlabelled ones are 75,000.
+    """
+    if model.ngrams is None:
+        return
+    number = min(lessons.reviews, max(_MOST_NGRAM_REVIEWS, lessons.labelled))
+    reviews = lessons.rows.select(range(number))
+    fit_ngram_channel(model.ngrams, RaggedIds(reviews), lessons.first_targets(number))
+
+
+def add_ngrams(
+    model: SentimentModel,
+    lessons: Lessons,
+    *,
+    validation_ids: list[list[int]],
+    logits: NDArray[np.float64],
+    labels: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Fit the n-gram channel, where the model has one, and weigh it in by the validation split.
+
+    Args:
+        model: trained; its channel is changed in place.
+        lessons: what it learnt from.
+        validation_ids: N tokenized reviews.
+        logits: (N, C), what the LSTM says of them, no temperature divided out.
+        labels: (N,).
+
+    Returns:
+        (N, C), with the channel.
+    """
+    if model.ngrams is None:
+        return logits
+    fit_ngrams(model, lessons)
+    others = ngram_logits(model.ngrams, validation_ids)
+    model.config.ngram_scale = fit_blend(logits, others, labels)
+    return logits + model.config.ngram_scale * others
+
+
+def best_epoch(history: list[EpochRecord]) -> int:
+    """The epoch whose weights are kept: the first of the best by validation, else the last."""
+    validated = [record for record in history if record.validation_accuracy is not None]
+    if not validated:
+        return history[-1].epoch
+    return max(validated, key=lambda record: (record.validation_accuracy, -record.epoch)).epoch
+
+
+def save(
+    result: TrainingResult, classifier: Classifier, recipe: Recipe, run: dict, work: Path
+) -> None:
+    """Write the model folder: the model, its card, its metrics, and how it was trained."""
+    metrics: dict[str, Any] = {}
+    if result.calibration is not None:
+        metrics["validation"] = {
+            "reviews": result.reviews["validation"],
+            "accuracy": result.validation_accuracy,
+            "log_loss": result.calibration.log_loss_after,
+            "expected_calibration_error": result.calibration.expected_calibration_error_after,
+        }
+    if result.evaluation is not None:
+        metrics["test"] = result.evaluation.summary()
+    training = {
+        **run,
+        "history": [asdict(record) for record in result.history],
+        "best_epoch": result.best_epoch,
+        "seconds": round(result.seconds, 1),
+        "stage_seconds": {name: round(value, 1) for name, value in result.stage_seconds.items()},
+        "reviews": result.reviews,
+        "padding_share": round(result.padding_share, 4),
+        "facts": runs.facts(run, result.seconds, result.reviews),
+    }
+
+    def write(folder: Path) -> None:
+        classifier.model.save_pretrained(folder)
+        classifier.tokenizer.save_pretrained(folder)
+        artefact.seal(folder)
+        if result.calibration is not None:
+            artefact.write_json(folder / artefact.CALIBRATION, result.calibration.to_dict())
+        artefact.write_json(folder / artefact.METRICS, metrics)
+        artefact.write_json(folder / artefact.TRAINING, training)
+        plot_learning_curves(
+            [asdict(record) for record in result.history], folder / artefact.CURVES
+        )
+        card = model_card(
+            name=result.output.name,
+            recipe=recipe,
+            labels=classifier.labels,
+            metrics=metrics,
+            training=training,
+            calibration=None if result.calibration is None else result.calibration.to_dict(),
+        )
+        (folder / artefact.CARD).write_text(card, encoding="utf-8")
+        if (work / "tensorboard").is_dir():
+            shutil.copytree(work / "tensorboard", folder / "runs")
+
+    artefact.replace_folder(result.output, write)
