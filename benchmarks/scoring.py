@@ -1,6 +1,6 @@
 """What does scoring files cost: beside a plain loop, with more workers, with ever more rows?
 
-    python benchmarks/scoring.py [--rows 10000 --rows 100000 --rows 1000000]
+    python benchmarks/scoring.py --rows 10000 --rows 100000 --rows 1000000
 
 The test reviews are written to Parquet again and again, each time with other ids, and
 `sentiment_lstm.scoring.score_files` scores them, in a process of its own. The plain loop reads
@@ -10,11 +10,16 @@ and everything that Ray starts for it, sampled twice a second, highest sum.
 
 The exponent is the slope of log seconds over log rows: 1 where twice the rows take twice the time.
 Of the seconds, those are left out in which Ray starts and the workers load the model.
+
+What the driver can administer is measured with parts of two short texts each, which cost next to
+nothing to score. The costs follow from the speeds and the prices given; the speed of a
+DistilBERT-sized encoder is that of `benchmarks/inference.py` on the same machine.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -47,12 +52,14 @@ from common import (
 )
 from sentiment_lstm.artefact import bundled_folder
 from sentiment_lstm.runtime import available_cpus
+from sentiment_lstm.scoring.formats.base import PART_ROWS
 
 __all__ = ["scoring"]
 
 _PACKAGES = ("sentiment-lstm", "onnxruntime", "tokenizers", "ray", "pyarrow")
 _ENGINE_ROWS = 20_000  # for the comparison with the plain loop
 _ROUNDS = 3
+_TINY_PARTS = 2_000
 _SAMPLE_S = 0.5
 _LOOP = """
 import sys, time
@@ -76,10 +83,10 @@ print(time.perf_counter() - start)
 _SCORE = """
 import json, sys, time
 from sentiment_lstm.scoring import score_files
-source, output, model, workers = sys.argv[1:]
+source, output, model, workers, part_rows = sys.argv[1:]
 points = []
 summary = score_files(
-    source, output, model=model, workers=int(workers),
+    source, output, model=model, workers=int(workers), part_rows=int(part_rows),
     on_progress=lambda done: points.append([time.perf_counter(), done.rows]),
 )
 assert summary.complete and summary.rows == summary.scored == points[-1][1]
@@ -91,6 +98,10 @@ def scoring(
     model: Annotated[Path | None, typer.Argument(help="An exported model folder.")] = None,
     source: Annotated[str, typer.Option(help="Reviews to repeat.")] = DEFAULT_SOURCE,
     rows: Annotated[list[int] | None, typer.Option(min=1, help="Sizes of the cost curve.")] = None,
+    core_hour: Annotated[float, typer.Option(help="Price of a core for an hour.")] = 0.04,
+    per_100_characters: Annotated[
+        float, typer.Option(help="Price of a per-call API, for each 100 characters begun.")
+    ] = 0.0001,
     engine: Annotated[bool, typer.Option(help="Compare with the plain loop.")] = True,
     engine_rows: Annotated[int, typer.Option(min=1)] = _ENGINE_ROWS,
     rounds: Annotated[int, typer.Option(min=1)] = _ROUNDS,
@@ -114,6 +125,7 @@ def scoring(
     }
     if engine:
         found["engine"] = _compare(folder, texts, model, cpus, engine_rows, rounds)
+        found["parts_per_second"] = _administered(folder, model, cpus)
         write_json(target, found)
     curve = {point["rows"]: point for point in found.get("curve", [])}
     for number in rows or []:
@@ -125,6 +137,8 @@ def scoring(
         write_json(target, found)
         shutil.rmtree(folder / f"out-{number}")
         path.unlink()
+    found["costs"] = _costs(found, texts, core_hour, per_100_characters)
+    write_json(target, found)
     write_text((results or RESULTS) / "scoring.md", _report(found))
     Console().print(_report(found), highlight=False)
 
@@ -147,6 +161,46 @@ def _compare(
         "scaling": median(seconds["one_worker"]) / median(seconds["all_workers"]),
         "seconds": seconds,
     }
+
+
+def _administered(folder: Path, model: Path, cpus: int) -> float:
+    """Count the parts that are read, shared out, kept and put together in a second."""
+    parts = _TINY_PARTS
+    path = folder / "tiny.parquet"
+    pq.write_table(pa.table({"text": ["a film"] * (2 * parts)}), path)
+    point = _run(path, folder / "out-tiny", model, cpus, part_rows=2)
+    shutil.rmtree(folder / "out-tiny")
+    return parts / point["scoring_seconds"]
+
+
+def _costs(
+    found: dict[str, Any], texts: list[str], core_hour: float, per_100_characters: float
+) -> dict[str, Any] | None:
+    """Give what a million reviews cost, by the largest point of the curve."""
+    if not found.get("curve"):
+        return None
+    point = found["curve"][-1]
+    ours = point["rows"] / point["scoring_seconds"]
+    encoder = _encoder_speed()
+    hundreds = sum(math.ceil(len(text) / 100) for text in texts) / len(texts)
+
+    def cost(rows_per_second: float) -> float:
+        return 1e6 / rows_per_second / 3600 * found["workers"] * core_hour
+
+    return {
+        "core_hour": core_hour,
+        "per_100_characters": per_100_characters,
+        "per_million": {
+            "sentiment-lstm": cost(ours),
+            "DistilBERT-sized encoder": None if encoder is None else cost(encoder),
+            "per-call API": 1e6 * hundreds * per_100_characters,
+        },
+    }
+
+
+def _encoder_speed() -> float | None:
+    speeds = (read_json(RESULTS / "inference.json") or {}).get("reviews_per_second", {})
+    return speeds.get("DistilBERT-sized encoder")
 
 
 def _repeated(path: Path, texts: list[str], number: int) -> Path:
@@ -173,12 +227,14 @@ def _loop(path: Path, output: Path, model: Path, threads: int) -> float:
     return float(done.stdout)
 
 
-def _run(path: Path, output: Path, model: Path, workers: int) -> dict[str, Any]:
+def _run(
+    path: Path, output: Path, model: Path, workers: int, part_rows: int = PART_ROWS
+) -> dict[str, Any]:
     """Score a file, and give the seconds and the memory that it took."""
     shutil.rmtree(output, ignore_errors=True)
     start = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-c", _SCORE, str(path), str(output), str(model), str(workers)],
+        [sys.executable, "-c", _SCORE, *map(str, (path, output, model, workers, part_rows))],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -266,6 +322,23 @@ def _report(found: dict[str, Any]) -> str:
         lines += [markdown_table(head, table), ""]
         if found.get("exponent") is not None:
             lines += [f"Exponent of the scoring time against rows: {found['exponent']:.3f}.", ""]
+    if found.get("parts_per_second"):
+        lines += [
+            f"The driver administers {found['parts_per_second']:,.0f} parts a second, of any size.",
+            "",
+        ]
+    if found.get("costs"):
+        prices = found["costs"]
+        table = [
+            [name, "not measured" if value is None else f"{value:,.3f}"]
+            for name, value in prices["per_million"].items()
+        ]
+        lines += [markdown_table(["A million reviews by", "Cost"], table), ""]
+        lines += [
+            f"At {prices['core_hour']} for a core-hour, and {prices['per_100_characters']} for "
+            "each 100 characters begun at the API.",
+            "",
+        ]
     lines.append(f"{machine_line(found['machine'], found['workers'])}.")
     return "\n".join(lines) + "\n"
 
