@@ -26,6 +26,7 @@ from torch.distributed.rendezvous import rendezvous
 from transformers import Trainer
 
 from sentiment_lstm.errors import RankError, RecipeError, SentimentError
+from sentiment_lstm.runtime import available_cpus
 
 __all__ = [
     "RankTrainer",
@@ -125,7 +126,7 @@ def from_first(make: Callable[[], T]) -> T:
     box: list[Any] = [None]
     if is_first():
         try:
-            with _all_cores():
+            with _allavailable_cpus():
                 box = [(make(), None)]
         except SentimentError as error:
             box = [(None, error)]
@@ -276,24 +277,18 @@ def _joined() -> bool:
     return distributed.is_available() and distributed.is_initialized()
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _threads() -> int:
     """Share the cores out to the processes of this machine, unless the user has chosen a number."""
     chosen = os.environ.get("OMP_NUM_THREADS", "1")  # 1 is what `torchrun` sets by itself
     if chosen.isdigit() and int(chosen) > 1:
         return int(chosen)
-    return max(1, _cores() // int(os.environ.get("LOCAL_WORLD_SIZE", size())))
+    return max(1, available_cpus() // int(os.environ.get("LOCAL_WORLD_SIZE", size())))
 
 
 @contextlib.contextmanager
-def _all_cores() -> Iterator[None]:
+def _allavailable_cpus() -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(max(before, _cores()))
+    torch.set_num_threads(max(before, available_cpus()))
     try:
         yield
     finally:

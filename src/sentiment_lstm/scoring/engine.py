@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy
 from sentiment_lstm.errors import DataError
 from sentiment_lstm.runtime import available_cpus
 
-__all__ = ["connected", "results", "run_parts", "submit"]
+__all__ = ["Tasks", "connected", "run_parts"]
 
 # A part is a few megabytes, and each worker has two waiting.
 _OBJECT_STORE_BYTES = 512 << 20
@@ -84,8 +85,8 @@ def run_parts(
     Args:
         files: what `read` is told of each.
         read: gives the parts of a file as `{rows: bytes, facts: dict}`; the facts hold the ids.
-        score: made once in each worker, from the folder of the model and `arguments`; called with a
-            part, gives facts.
+        score: made once in each worker, from the folder of the model, which is gone afterwards, and
+            `arguments`; called with a part, gives facts.
         arguments: of `score`.
         model: the files of the model folder, which the workers need not share.
         workers: how many.
@@ -93,37 +94,85 @@ def run_parts(
     Yields:
         The facts of each part, in any order.
     """
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    context.target_max_block_size = _SMALLEST_BLOCK
-    context.target_min_block_size = _SMALLEST_BLOCK
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     kept = ray.put(dict(model))  # here, so that it outlives every other machine
     told = [{"file": json.dumps(dict(file))} for file in files]
-    dataset = ray.data.from_items(told, override_num_blocks=len(told))
-    # Reading takes little, and would otherwise wait for a CPU that every worker holds for good.
     reading = TaskPoolStrategy(size=min(workers, len(told)))
-    dataset = dataset.map_batches(_as_batches(read), batch_size=1, compute=reading, num_cpus=0)
-    dataset = dataset.map_batches(
-        _Worker,
-        fn_constructor_args=(score, tuple(arguments), [kept]),
-        batch_size=1,
-        compute=ActorPoolStrategy(size=workers),
-        num_cpus=1,
-    )
-    for row in dataset.iter_rows():
-        yield json.loads(row["facts"])
+    with _settings():
+        dataset = ray.data.from_items(told, override_num_blocks=len(told))
+        # Reading takes little, and would wait for a CPU that every worker holds for good.
+        dataset = dataset.map_batches(_as_batches(read), batch_size=1, compute=reading, num_cpus=0)
+        dataset = dataset.map_batches(
+            _Worker,
+            fn_constructor_args=(score, tuple(arguments), [kept]),
+            batch_size=1,
+            compute=ActorPoolStrategy(size=workers),
+            num_cpus=1,
+        )
+        for row in dataset.iter_rows():
+            yield json.loads(row["facts"])
 
 
-def submit(task: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401 - Ray's reference
-    """Run a function wherever there is room, beside the scoring."""
-    return ray.remote(num_cpus=0, max_retries=3)(task).remote(*arguments)
+class Tasks:
+    """Functions that run wherever there is room, beside the scoring; so many at once.
+
+    Args:
+        limit: how many.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._waiting: deque[tuple[Any, Callable[..., Any], tuple]] = deque()
+        self._running: dict[Any, Any] = {}
+
+    def add(self, key: Any, task: Callable[..., Any], *arguments: Any) -> None:  # noqa: ANN401
+        """Run a function when there is room.
+
+        Args:
+            key: what to call it.
+            task: the function.
+            arguments: of it.
+        """
+        self._waiting.append((key, task, arguments))
+
+    def finished(self, *, wait: bool = False) -> Iterator[tuple[Any, Any]]:
+        """Give the key and the result of each function that has ended since it was asked last.
+
+        Args:
+            wait: for all of them.
+        """
+        while self._waiting or self._running:
+            while self._waiting and len(self._running) < self._limit:
+                key, task, arguments = self._waiting.popleft()
+                self._running[ray.remote(num_cpus=0)(task).remote(*arguments)] = key
+            done, _ = ray.wait(list(self._running), timeout=None if wait else 0)
+            for reference in done:
+                yield self._running.pop(reference), ray.get(reference)
+            if not done:
+                return
 
 
-def results(references: Sequence[Any]) -> list[Any]:
-    """Wait for what was submitted."""
-    return ray.get(list(references))
+@contextmanager
+def _settings() -> Iterator[None]:
+    """Set what Ray Data reads while it runs, and put it back."""
+    context = DataContext.get_current()
+    wanted = {
+        "enable_progress_bars": False,
+        "print_on_execution_start": False,
+        "target_max_block_size": _SMALLEST_BLOCK,
+        "target_min_block_size": _SMALLEST_BLOCK,
+    }
+    before = {name: getattr(context, name) for name in wanted}
+    logger = logging.getLogger("ray.data")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        for name, value in wanted.items():
+            setattr(context, name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(context, name, value)
+        logger.setLevel(level)
 
 
 def _cpus() -> int:
@@ -176,13 +225,13 @@ class _Worker:
     """What scores a part, as Ray Data calls it."""
 
     def __init__(self, score: type, arguments: tuple, kept: list) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="sentiment-lstm-")
         files: Any = ray.get(kept[0])
-        for name, content in files.items():
-            path = Path(self._folder.name, name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        self._score = score(self._folder.name, *arguments)
+        with tempfile.TemporaryDirectory(prefix="sentiment-lstm-") as folder:
+            for name, content in files.items():
+                path = Path(folder, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            self._score = score(folder, *arguments)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list]:
         [rows], [facts] = batch["rows"], batch["facts"]

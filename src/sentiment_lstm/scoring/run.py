@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -154,9 +154,10 @@ class _Run:
 
         names = [file.input.name for file in self.files]
         stopped = ""
-        merging: dict[int, Any] = {}
+        merging: set[int] = set()
         with engine.connected(address, workers) as number:
             self._report()
+            tasks = engine.Tasks(limit=number)
             for facts in engine.run_parts(
                 [self._task(place) for place in self.pending],
                 read_file,
@@ -166,19 +167,19 @@ class _Run:
                 workers=number,
             ):
                 place = facts["file"]
+                file = self.files[place]
                 if "stopped" in facts:
                     stopped = facts["stopped"]
                     break
-                self._note(self.files[place], facts)
-                if self.files[place].whole and place not in merging:
-                    merging[place] = self._merge(engine, place)
+                self._note(file, facts)
+                if file.whole and place not in merging:
+                    merging.add(place)
+                    name, record = file.input.name, self._record(file)
+                    tasks.add(place, merge_file, self.ledger, place, name, record, self.settings)
+                stopped = self._take(tasks.finished()) or stopped
                 self._report()
-            for place, fault in zip(merging, engine.results(list(merging.values())), strict=True):
-                if fault is None:
-                    self.files[place].record = self._record(self.files[place])
-                else:
-                    stopped = fault
-                self._report()
+            stopped = self._take(tasks.finished(wait=True)) or stopped
+            self._report()
         for place in self.pending if stopped else ():
             self.missing.setdefault(
                 self.files[place].input.name,
@@ -239,11 +240,14 @@ class _Run:
             self.rows += facts["rows"]
             self.read_bytes += facts["bytes"]
 
-    def _merge(self, engine: Any, place: int) -> Any:  # noqa: ANN401 - a module, and Ray's reference
-        file = self.files[place]
-        return engine.submit(
-            merge_file, self.ledger, place, file.input.name, self._record(file), self.settings
-        )
+    def _take(self, merged: Iterable[tuple[int, str | None]]) -> str:
+        """Take note of the files whose parts were put together; give what went wrong, if any."""
+        fault = ""
+        for place, reason in merged:
+            if reason is None:
+                self.files[place].record = self._record(self.files[place])
+            fault = reason or fault
+        return fault
 
     def _record(self, file: FileState) -> dict[str, Any]:
         assert file.end is not None
