@@ -41,7 +41,7 @@ demo: setup
 
 # Without npm, the tests of the page are skipped and say so.
 test: setup $(if $(shell command -v npm),page)
-	$(BIN)/python -m pytest --numprocesses logical --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .
