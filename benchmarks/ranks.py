@@ -33,7 +33,6 @@ from common import (
     write_text,
 )
 from sentiment_lstm.errors import DataError
-from sentiment_lstm.runtime import available_cpus
 
 _NAME = "ranks"
 _PACKAGES = ("sentiment-lstm", "torch", "transformers", "accelerate", "datasets", "numpy")
@@ -156,7 +155,8 @@ def _markdown(content: dict[str, Any]) -> str:
         f"{markdown_table(_HEAD, _cells(content))}\n"
         f"Recipe {content['recipe']}, batches of {run['batch_size']} reviews shared by all "
         f"processes; {run['reviews']['train']:,} training reviews of `{content['source']}`; "
-        f"{machine_line(content['machine'], available_cpus())}, shared by all processes; {versions}. "
+        f"{machine_line(content['machine'], content['machine']['cores'])}, shared by all processes; "
+        f"{versions}. "
         "Training: the batches and their validation, in the mean of the seeds. "
         f"{content['note']}".rstrip()
         + "\n"

@@ -45,7 +45,6 @@ from common import (
     write_text,
 )
 from sentiment_lstm.errors import DataError
-from sentiment_lstm.runtime import available_cpus
 
 _NAME = "unlabelled_memory"
 _PACKAGES = ("sentiment-lstm", "torch", "transformers", "datasets", "pyarrow", "numpy")
@@ -267,7 +266,7 @@ def _markdown(content: dict[str, Any]) -> str:
         f"{markdown_table(_head(content), others)}\n"
         f"Recipe {content['recipe']}, {content['steps']} batches of each training, beside the "
         f"labelled reviews of `{content['source']}`; "
-        f"{machine_line(content['machine'], available_cpus())}; {versions}.\n"
+        f"{machine_line(content['machine'], content['machine']['cores'])}; {versions}.\n"
     )
 
 
