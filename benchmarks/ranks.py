@@ -149,13 +149,14 @@ def _cells(content: dict[str, Any]) -> list[list[str]]:
 
 
 def _markdown(content: dict[str, Any]) -> str:
+    machine = content["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
     run = content["runs"][0]
     return (
         f"{markdown_table(_HEAD, _cells(content))}\n"
         f"Recipe {content['recipe']}, batches of {run['batch_size']} reviews shared by all "
         f"processes; {run['reviews']['train']:,} training reviews of `{content['source']}`; "
-        f"{machine_line(content['machine'], content['machine']['cores'])}, shared by all processes; "
+        f"{machine_line(machine, machine['cores'])}, shared by all processes; "
         f"{versions}. "
         "Training: the batches and their validation, in the mean of the seeds. "
         f"{content['note']}".rstrip()
