@@ -14,7 +14,7 @@ import pytest
 
 from sentiment_lstm.errors import DataError
 from sentiment_lstm.scoring.formats import Format, Part, format_of
-from sentiment_lstm.scoring.formats.base import PART_BYTES, PART_ROWS
+from sentiment_lstm.scoring.formats.base import PART_ROWS, ROW_BYTES
 from sentiment_lstm.scoring.inputs import find_inputs
 
 NEW = ("label", "confidence", "truncated")
@@ -259,11 +259,11 @@ def test_parts_are_of_one_size_and_lose_no_row(name: str, tmp_path: Path):
 @pytest.mark.parametrize("name", WRITERS)
 def test_long_rows_make_short_parts(name: str, tmp_path: Path):
     path = tmp_path / name
-    rows = [f"{number} " * (PART_BYTES // 20) for number in range(10, 30)]
+    rows = [f"{number} " * (PART_ROWS * ROW_BYTES // 20) for number in range(10, 30)]
     path.write_bytes(WRITERS[name](rows))
     _, parts = read(path)
     assert len(parts) > 1
-    assert all(part.table.nbytes < 2 * PART_BYTES for part in parts)
+    assert all(part.table.nbytes < 2 * PART_ROWS * ROW_BYTES for part in parts)
     assert texts(path) == rows
 
 

@@ -12,12 +12,12 @@ import pyarrow
 from sentiment_lstm.errors import DataError, nearest
 from sentiment_lstm.scoring.inputs import InputFile
 
-__all__ = ["PART_BYTES", "PART_ROWS", "Format", "Part", "Rejected", "first_sentence"]
+__all__ = ["PART_ROWS", "ROW_BYTES", "Format", "Part", "Rejected", "first_sentence"]
 
 # About a second of one core's scoring: what a kill loses at most, and enough rows of each length
 # for full batches.
 PART_ROWS = 1_024
-PART_BYTES = 8 << 20
+ROW_BYTES = 8 << 10  # in the mean of a part; of longer rows it has fewer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class Format(ABC):
         text_column: the column to score.
         new_columns: those that will be added, without the prefix.
         prefix: of their names.
-        part_rows: the most rows of a part.
+        part_rows: the most rows of a part, which also ends at so many times `ROW_BYTES`.
     """
 
     fixed_columns = True  # whether every row of a file has the same ones
@@ -72,6 +72,7 @@ class Format(ABC):
         self.text_column = text_column
         self.prefix = prefix
         self.part_rows = part_rows
+        self.part_bytes = part_rows * ROW_BYTES
         self.new_columns = [prefix + column for column in new_columns]
         self.columns: list[str] = []  # those of the file, once a part was read
         self.sha256 = ""  # of the file, once it was read to its end

@@ -19,7 +19,6 @@ import pyarrow
 
 from sentiment_lstm.errors import DataError
 from sentiment_lstm.scoring.formats.base import (
-    PART_BYTES,
     Format,
     Part,
     Rejected,
@@ -64,7 +63,7 @@ class _LineFormat(Format):
                     else:
                         kept.append(cells)
                         size += sum(map(len, cells))
-                    if number - first + 1 >= self.part_rows or size >= PART_BYTES:
+                    if number - first + 1 >= self.part_rows or size >= self.part_bytes:
                         yield part()
                         yielded += 1
                         first, kept, rejected, size = number + 1, [], [], 0

@@ -12,7 +12,6 @@ import pyarrow.parquet
 
 from sentiment_lstm.errors import DataError
 from sentiment_lstm.scoring.formats.base import (
-    PART_BYTES,
     Format,
     Part,
     Rejected,
@@ -52,7 +51,7 @@ class ParquetFormat(Format):
                 self._check_schema(found.schema_arrow)
                 total = max(found.metadata.num_rows, 1)
                 for batch in found.iter_batches(self.part_rows):
-                    for table in _pieces(pyarrow.Table.from_batches([batch])):
+                    for table in _pieces(pyarrow.Table.from_batches([batch]), self.part_bytes):
                         part = self._part(table, row)
                         row += part.rows
                         part.position_bytes = file.size_bytes * (row - 1) // total
@@ -151,15 +150,15 @@ class ParquetFormat(Format):
         return table
 
 
-def _pieces(table: pyarrow.Table) -> Iterator[pyarrow.Table]:
+def _pieces(table: pyarrow.Table, most_bytes: int) -> Iterator[pyarrow.Table]:
     """Cut a table in halves until none takes more than a part may."""
-    if table.nbytes <= PART_BYTES or len(table) < 2:
+    if table.nbytes <= most_bytes or len(table) < 2:
         yield table
         return
     half = len(table) // 2
     # Copied: a slice would go on holding, and sending, the whole.
     for piece in (table.slice(0, half), table.slice(half)):
-        yield from _pieces(piece.take(pyarrow.array(range(len(piece)))))
+        yield from _pieces(piece.take(pyarrow.array(range(len(piece)))), most_bytes)
 
 
 def _is_text(kind: pyarrow.DataType) -> bool:
