@@ -75,3 +75,22 @@ def test_the_server_is_timed_at_each_number_of_clients(
         assert load["p50_ms"] / 1000 < 64 / load["requests_per_second"]
     with socket.socket() as taken:  # the server is gone
         assert taken.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_scoring_files_is_measured_at_each_number_of_rows(
+    exported: Path, source: Path, tmp_path: Path
+):
+    options = ["--source", source, "--no-engine", "--rows", "1500", "--rows", "3000"]
+    places = ["--work", tmp_path / "work", "--results", tmp_path]
+    done = run(BENCHMARKS / "scoring.py", exported, *options, *places)
+    assert done.returncode == 0, done.stderr
+    content = json.loads((tmp_path / "scoring.json").read_text(encoding="utf-8"))
+    assert [point["rows"] for point in content["curve"]] == [1500, 3000]
+    for point in content["curve"]:
+        assert 0 < point["scoring_seconds"]
+        assert point["seconds"] > 0
+        assert point["peak_memory_mib"] > 100  # Ray's own processes counted
+    costs = content["costs"]["per_million"]
+    assert 0 < costs["sentiment-lstm"] < costs["per-call API"]
+    assert "| 3,000 |" in (tmp_path / "scoring.md").read_text(encoding="utf-8")
+    assert not list((tmp_path / "work" / "scoring").iterdir())
