@@ -27,6 +27,9 @@ __all__ = [
     "SaveError",
     "SentimentError",
     "TextError",
+    "first_line",
+    "first_sentence",
+    "nearest",
 ]
 
 
@@ -62,3 +65,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Name the known word closest to a mistyped one, as a sentence with a space before it."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def first_line(cause: Exception | str) -> str:
+    """Give the first line of what a library says, for a message of ours."""
+    return (str(cause).strip().splitlines() or [type(cause).__name__])[0].rstrip(".")
+
+
+def first_sentence(error: Exception) -> str:
+    """Give the first sentence of what a library says, for a message of ours."""
+    return str(error).partition("\n")[0].partition(". ")[0].rstrip(".") or type(error).__name__

@@ -25,7 +25,7 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 from transformers import Trainer
 
-from sentiment_lstm.errors import RankError, RecipeError, SentimentError
+from sentiment_lstm.errors import RankError, RecipeError, SentimentError, first_line
 from sentiment_lstm.runtime import available_cpus
 
 __all__ = [
@@ -86,7 +86,7 @@ def join() -> None:
         _Group.patient = distributed.new_group(backend="gloo", timeout=_STAGE_LIMIT)
     except (ValueError, RuntimeError) as error:
         raise RankError(
-            f"The processes of this training did not find each other ({_first_line(error)}). Start "
+            f"The processes of this training did not find each other ({first_line(error)}). Start "
             "all of them by torchrun, on every machine with the same --nnodes and --rdzv-endpoint."
         ) from error
     threads = _threads()
@@ -126,7 +126,7 @@ def from_first(make: Callable[[], T]) -> T:
     box: list[Any] = [None]
     if is_first():
         try:
-            with _allavailable_cpus():
+            with _all_cores():
                 box = [(make(), None)]
         except SentimentError as error:
             box = [(None, error)]
@@ -286,14 +286,10 @@ def _threads() -> int:
 
 
 @contextlib.contextmanager
-def _allavailable_cpus() -> Iterator[None]:
+def _all_cores() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(max(before, available_cpus()))
     try:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -25,6 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from sentiment_lstm.errors import DataError, ModelError, SaveError
+from sentiment_lstm.text import hash_text
 
 if TYPE_CHECKING:
     from sentiment_lstm.teachers import Teacher
@@ -100,10 +101,7 @@ def _fingerprint(texts: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for start in range(0, len(texts), CHUNK_ROWS):
         for text in texts[start : start + CHUNK_ROWS]:
-            content = text.encode("utf-8")
-            # The length keeps two texts from being read as one that joins them.
-            digest.update(f"{len(content)} ".encode())
-            digest.update(content)
+            hash_text(digest, text)
     return digest.hexdigest()[:16]
 
 

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from sentiment_lstm.errors import TextError
 
-__all__ = ["MARKUP_PATTERN", "check_texts", "fault", "is_blank", "sentences", "shorten"]
+if TYPE_CHECKING:
+    from _hashlib import HASH as Hash
+
+__all__ = [
+    "MARKUP_PATTERN",
+    "check_texts",
+    "fault",
+    "hash_text",
+    "is_blank",
+    "is_encodable",
+    "sentences",
+    "shorten",
+]
 
 # IMDB's reviews keep their line breaks as `<br />`. The pattern stays inside what Oniguruma
 # (tokenizers), Python and JavaScript read alike, because tokenizer.json carries it to all three.
@@ -20,6 +32,31 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[.!?][\"')\]])\s+")
 def is_blank(text: str) -> bool:
     """Tell whether nothing is left of a text without its white space and line-break marks."""
     return not _MARKUP.sub(" ", text).strip()
+
+
+def is_encodable(text: str) -> bool:
+    """Tell whether UTF-8 can encode a text, which it cannot where half a surrogate pair stands."""
+    if text.isascii():
+        return True
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def hash_text(digest: Hash, text: str, *, mark: str = "") -> None:
+    """Add a text to the hash of many.
+
+    Args:
+        digest: is changed.
+        text: that UTF-8 can encode.
+        mark: what else is to be hashed with it, such as its label.
+    """
+    content = text.encode("utf-8")
+    # The length keeps two texts from being read as one that joins them.
+    digest.update(f"{mark}{len(content)} ".encode())
+    digest.update(content)
 
 
 def check_texts(

@@ -15,7 +15,7 @@ from tokenizers import Regex, normalizers
 from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerFast
 
 from sentiment_lstm.data import cache_folder, fingerprint
-from sentiment_lstm.errors import DataError, ModelError
+from sentiment_lstm.errors import DataError, ModelError, first_line
 from sentiment_lstm.hub import only_local_files
 from sentiment_lstm.text import MARKUP_PATTERN
 
@@ -116,7 +116,7 @@ def saved_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # tokenizers raises bare Exceptions for a damaged tokenizer.json
         raise ModelError(
-            f"{folder}: the tokenizer cannot be read ({_first_line(error)}). "
+            f"{folder}: the tokenizer cannot be read ({first_line(error)}). "
             "Copy tokenizer.json and tokenizer_config.json again from where the model was trained."
         ) from error
 
@@ -228,11 +228,7 @@ def _keeping_its_normalizer(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTok
 
 def _no_tokenizer(source: str | Path, cause: Exception | str) -> ModelError:
     return ModelError(
-        f"{source}: no BERT tokenizer could be loaded ({_first_line(cause)}). Name a hub model "
+        f"{source}: no BERT tokenizer could be loaded ({first_line(cause)}). Name a hub model "
         "such as bert-base-uncased while the hub can be reached, a local folder with vocab.txt or "
         "tokenizer.json, or leave the option out to use the embedded one."
     )
-
-
-def _first_line(cause: Exception | str) -> str:
-    return (str(cause).strip().splitlines() or [type(cause).__name__])[0].rstrip(".")

@@ -17,14 +17,13 @@ import pyarrow.parquet
 from datasets import ClassLabel, Features
 
 from sentiment_lstm.data.rows import TRAIN, Rows, rows_by_split
-from sentiment_lstm.errors import DataError, nearest
+from sentiment_lstm.errors import DataError, first_sentence, nearest
 
 __all__ = [
     "FILE_TYPES",
     "SPLIT_COLUMN",
     "Columns",
     "csv_cells",
-    "first_sentence",
     "json_objects",
     "read_columns",
     "read_file",
@@ -301,11 +300,6 @@ def _read_parquet(path: Path, wanted: Sequence[str]) -> tuple[Columns, dict]:
         for name, feature in features.items()
         if isinstance(feature, ClassLabel)
     }
-
-
-def first_sentence(error: Exception) -> str:
-    """Give the first sentence of what a library says, for a message of ours."""
-    return str(error).partition("\n")[0].partition(". ")[0].rstrip(".") or type(error).__name__
 
 
 FILE_TYPES: dict[str, Callable[[Path, Sequence[str]], tuple[Columns, dict]]] = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sentiment_lstm.errors import DataError, nearest
+from sentiment_lstm.text import is_encodable
 
 __all__ = [
     "TEST",
@@ -95,7 +96,7 @@ def rows_by_split(
     checked: dict[str, Rows] = {}
     rows = enumerate(zip(texts, raw_labels, splits, strict=True), start=first_row)
     for row, (text, label, name) in rows:
-        if not (isinstance(text, str) and _is_encodable(text)):
+        if not (isinstance(text, str) and is_encodable(text)):
             raise _not_a_text(place, row, text_column, text)
         into = checked.setdefault(name, Rows([], [], names))
         into.texts.append(text)
@@ -131,16 +132,6 @@ def _split_of_each_row(place: str | Path, values: Sequence[object], split_column
             )
         splits.append(name)
     return splits
-
-
-def _is_encodable(text: str) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _not_a_text(place: str | Path, row: int, column: str, value: object) -> DataError:

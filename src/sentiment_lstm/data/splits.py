@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.feature_extraction.text import HashingVectorizer
 
 from sentiment_lstm.errors import DataError
-from sentiment_lstm.text import MARKUP_PATTERN
+from sentiment_lstm.text import MARKUP_PATTERN, hash_text
 
 __all__ = [
     "VALIDATION_SEED",
@@ -176,10 +176,7 @@ def fingerprint(dataset: Dataset) -> str:
         columns: Any = batch
         labels = columns.get("label", [None] * len(columns["text"]))
         for text, label in zip(columns["text"], labels, strict=True):
-            content = text.encode("utf-8")
-            # The length keeps two texts from being read as one that joins them.
-            digest.update(f"{label} {len(content)} ".encode())
-            digest.update(content)
+            hash_text(digest, text, mark=f"{label} ")
     return digest.hexdigest()[:16]
 
 

@@ -23,13 +23,13 @@ from sentiment_lstm.data.files import (
     FILE_TYPES,
     Columns,
     csv_cells,
-    first_sentence,
     json_objects,
     read_columns,
     utf8_lines,
 )
 from sentiment_lstm.data.rows import UNSUPERVISED, rows_by_split
-from sentiment_lstm.errors import DataError, SaveError
+from sentiment_lstm.errors import DataError, SaveError, first_sentence
+from sentiment_lstm.text import hash_text
 
 __all__ = ["BATCH_TEXTS", "cache_folder", "dataset_texts", "file_texts", "store_texts"]
 
@@ -108,10 +108,7 @@ def store_texts(batches: Iterable[list[str]], features: Features) -> Dataset:
         with ArrowWriter(path=str(aside), features=features) as writer:
             for texts in batches:
                 for text in texts:
-                    content = text.encode("utf-8")
-                    # The length keeps two texts from being read as one that joins them.
-                    digest.update(f"{len(content)} ".encode())
-                    digest.update(content)
+                    hash_text(digest, text)
                 columns: dict[str, list] = {"text": texts}
                 if "label" in features:
                     columns["label"] = [-1] * len(texts)

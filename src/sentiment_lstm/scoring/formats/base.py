@@ -9,10 +9,10 @@ from typing import IO, Any
 
 import pyarrow
 
-from sentiment_lstm.errors import DataError, nearest
+from sentiment_lstm.errors import DataError, first_sentence, nearest
 from sentiment_lstm.scoring.inputs import InputFile
 
-__all__ = ["PART_ROWS", "ROW_BYTES", "Format", "Part", "Rejected", "first_sentence"]
+__all__ = ["PART_ROWS", "ROW_BYTES", "Format", "Part", "Rejected", "told"]
 
 # About a second of one core's scoring: what a kill loses at most, and enough rows of each length
 # for full batches.
@@ -132,10 +132,8 @@ class Format(ABC):
             )
 
 
-def first_sentence(error: Exception) -> str:
+def told(error: Exception) -> str:
     """Give the part of a library's message that fits into a sentence."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return " ".join(str(error).partition("\n")[0].partition(". ")[0].split()).rstrip(".")[:200] or (
-        type(error).__name__
-    )
+    return " ".join(first_sentence(error).split())[:200]

@@ -22,9 +22,10 @@ from sentiment_lstm.scoring.formats.base import (
     Format,
     Part,
     Rejected,
-    first_sentence,
+    told,
 )
 from sentiment_lstm.scoring.inputs import InputFile, open_bytes, split_suffixes
+from sentiment_lstm.text import is_encodable
 
 __all__ = ["CsvFormat", "JsonLinesFormat", "TsvFormat"]
 
@@ -79,10 +80,10 @@ class _LineFormat(Format):
         if isinstance(error, (EOFError, lzma.LZMAError, gzip.BadGzipFile)):
             return DataError(
                 f"{self.name}, row {row}: the compressed file is cut off or damaged there "
-                f"({first_sentence(error)}). Fetch or write it again."
+                f"({told(error)}). Fetch or write it again."
             )
         return DataError(
-            f"{self.name}, row {row}: cannot be read ({first_sentence(error)}). Check the file "
+            f"{self.name}, row {row}: cannot be read ({told(error)}). Check the file "
             "and its permissions."
         )
 
@@ -140,7 +141,7 @@ class CsvFormat(_LineFormat):
                 [_escaped(cell) for cell in cells],
             )
         for name, cell in zip(self.columns, cells, strict=True):
-            if not _is_utf8(cell):
+            if not is_encodable(cell):
                 values = map(_escaped, cells)
                 return _Fault(
                     f"column {name!r} in line {line} is not valid UTF-8",
@@ -223,7 +224,7 @@ class JsonLinesFormat(_LineFormat):
                 line.decode(errors="backslashreplace").rstrip("\r\n"),
             )
         except (ValueError, RecursionError) as error:
-            reason = f"line {number} is malformed JSON ({first_sentence(error)})"
+            reason = f"line {number} is malformed JSON ({told(error)})"
             return _Fault(reason, line.decode().rstrip("\r\n"))
         if not isinstance(values, dict):
             return _Fault(f"line {number} is no JSON object", values)
@@ -273,10 +274,6 @@ def _compressed(name: str, data: bytes) -> bytes:
     if compression == ".gz":
         return gzip.compress(data, mtime=0)  # no time, so that the same rows give the same bytes
     return {"": bytes, ".bz2": bz2.compress, ".xz": lzma.compress}[compression](data)
-
-
-def _is_utf8(text: str) -> bool:
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _escaped(text: str) -> str:

@@ -15,7 +15,7 @@ from sentiment_lstm.scoring.formats.base import (
     Format,
     Part,
     Rejected,
-    first_sentence,
+    told,
 )
 from sentiment_lstm.scoring.inputs import InputFile, hash_file, open_seekable
 
@@ -61,11 +61,11 @@ class ParquetFormat(Format):
         except (pyarrow.ArrowException, OSError) as error:
             if isinstance(error, (FileNotFoundError, PermissionError)):
                 raise DataError(
-                    f"{self.name}: cannot be read ({first_sentence(error)}). Check the file and "
+                    f"{self.name}: cannot be read ({told(error)}). Check the file and "
                     "its permissions."
                 ) from error
             raise DataError(
-                f"{self.name}, row {row}: not a complete Parquet file ({first_sentence(error)}). "
+                f"{self.name}, row {row}: not a complete Parquet file ({told(error)}). "
                 "Fetch or write it again."
             ) from error
 
