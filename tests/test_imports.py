@@ -39,6 +39,7 @@ LIGHT = [
     "sentiment_lstm.teacher_labels",
     "sentiment_lstm.text",
     "sentiment_lstm.token_budget",
+    "sentiment_lstm.torchrun",
     "sentiment_lstm.transformers_js",
     "sentiment_lstm.tuning.pictures",
     "sentiment_lstm.tuning.space",

@@ -25,6 +25,7 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 from transformers import Trainer
 
+from sentiment_lstm import torchrun
 from sentiment_lstm.errors import RankError, RecipeError, SentimentError, first_line
 from sentiment_lstm.runtime import available_cpus
 
@@ -72,7 +73,7 @@ def join() -> None:
     Raises:
         RankError: the processes cannot find each other.
     """
-    if not _started_by_torchrun() or distributed.is_initialized():
+    if not torchrun.has_started_this() or distributed.is_initialized():
         return
     try:
         store, number, count = next(rendezvous("env://", timeout=_STEP_LIMIT))
@@ -267,10 +268,6 @@ def _stop(number: int, frame: FrameType | None) -> None:
     del number, frame
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
     raise _Stopped("SIGTERM")
-
-
-def _started_by_torchrun() -> bool:
-    return "RANK" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1"
 
 
 def _joined() -> bool:

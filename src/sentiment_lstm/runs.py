@@ -32,6 +32,7 @@ __all__ = [
     "open_folder",
     "open_with_checkpoint",
     "stopped_early",
+    "training_folder",
     "versions",
 ]
 
@@ -89,6 +90,11 @@ def facts(run: dict[str, Any], seconds: float, reviews: dict[str, int]) -> dict[
     }
 
 
+def training_folder(output: Path) -> Path:
+    """Name the folder where a training of a model keeps what it goes on from."""
+    return output.with_name(f"{output.name}.training")
+
+
 def open_folder(output: Path, run: dict[str, Any], *, resume: bool, restart: bool) -> Path:
     """Make, or find again, the folder where a training keeps its checkpoints.
 
@@ -96,7 +102,7 @@ def open_folder(output: Path, run: dict[str, Any], *, resume: bool, restart: boo
         RecipeError: the training to resume is of another recipe, seed, data set or version.
         SaveError: an unfinished training stands there and neither `resume` nor `restart` is set.
     """
-    work = output.with_name(f"{output.name}.training")
+    work = training_folder(output)
     if restart:
         shutil.rmtree(work, ignore_errors=True)
     if (work / _RUN).is_file() and _has_begun(work):
@@ -128,7 +134,7 @@ def open_with_checkpoint(
 
 def how_to_go_on(output: Path) -> str:
     """Say what to do when a training has ended before its end."""
-    work = output.with_name(f"{output.name}.training")
+    work = training_folder(output)
     checkpoints = [path for path in work.rglob("checkpoint-*") if path.parent.is_dir()]
     whole = [newest_checkpoint(folder) for folder in {path.parent for path in checkpoints}]
     found = [path for path in whole if path is not None]

@@ -18,7 +18,7 @@ from typing import Any
 
 import datasets
 
-from sentiment_lstm import artefact, ranks
+from sentiment_lstm import artefact, ranks, runs
 from sentiment_lstm.finetuning import FinetuningSettings, finetune_teacher
 from sentiment_lstm.lessons import unlabelled_texts
 from sentiment_lstm.recipes import Recipe, override
@@ -131,4 +131,4 @@ def make_teachers(
 def _how_far(output: Path) -> tuple[bool, bool]:
     """Tell whether a teacher has been made, and whether it was begun."""
     made = (output / artefact.CONFIG).is_file()
-    return made, output.with_name(f"{output.name}.training").is_dir()
+    return made, runs.training_folder(output).is_dir()

@@ -7,13 +7,13 @@ sentence and ends with exit status 2; anything else is a bug and keeps its trace
 
 from __future__ import annotations
 
-import os
 import sys
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from sentiment_lstm import torchrun
 from sentiment_lstm.cli import (
     behaviour,
     data,
@@ -95,9 +95,8 @@ def main() -> None:
 
 def _check_processes(command: list[str]) -> None:
     """Refuse `torchrun` where each of its processes would do all of the work."""
-    several = "RANK" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1"
-    if several and command and command[0] not in _SHARED_OUT:
-        if os.environ["RANK"] != "0":
+    if torchrun.has_started_this() and command and command[0] not in _SHARED_OUT:
+        if not torchrun.is_first_by_name():
             sys.exit(2)
         raise RankError(
             f"`{command[0]}` is not shared out to processes. Start it without torchrun, which is "

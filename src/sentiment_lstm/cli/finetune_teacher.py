@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+
+from sentiment_lstm.cli.training_reviews import (
+    console_of_first,
+    join_processes,
+    load_training_reviews,
+)
 
 if TYPE_CHECKING:
-    from datasets import DatasetDict
-
     from sentiment_lstm.finetuning import TeacherEpoch
 
 __all__ = ["finetune_teacher"]
@@ -55,18 +56,15 @@ def finetune_teacher(
     split_seed: Annotated[int, typer.Option(help="Of that share.")] = 0,
 ) -> None:
     """Fine-tune a pre-trained encoder on reviews, so that it can teach a small model."""
-    console = Console(highlight=False, soft_wrap=True, quiet=os.environ.get("RANK", "0") != "0")
+    console = console_of_first()
     with console.status("Loading the libraries and the reviews"):
         from tqdm.auto import tqdm
 
         from sentiment_lstm import ranks
-        from sentiment_lstm.data import draw_reviews, load_reviews
         from sentiment_lstm.finetuning import FinetuningSettings
         from sentiment_lstm.finetuning import finetune_teacher as finetune
 
-        ranks.join()
-        if not ranks.is_first():  # the first process says what there is to say
-            logging.disable(logging.WARNING)
+        join_processes()
         settings = FinetuningSettings(
             epochs=epochs,
             batch_size=batch_size,
@@ -75,18 +73,17 @@ def finetune_teacher(
             validation_size=validation_size,
         )
 
-        def load() -> DatasetDict:
-            reviews = load_reviews(
+        reviews = ranks.from_first(
+            lambda: load_training_reviews(
                 source,
                 text_column=text_column,
                 label_column=label_column,
                 test_size=test_size,
-                seed=split_seed,
+                split_seed=split_seed,
+                limit=limit,
+                seed=seed,
             )
-            reviews["train"] = draw_reviews(reviews["train"], limit, seed=seed)
-            return reviews
-
-        reviews = ranks.from_first(load)
+        )
     sizes = ", ".join(f"{len(split):,} {name}" for name, split in reviews.items())
     console.print(f"[bold]{source}[/]: {sizes} reviews; the encoder is [bold]{encoder}[/]")
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+
+from sentiment_lstm.cli.training_reviews import (
+    console_of_first,
+    join_processes,
+    load_training_reviews,
+)
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -83,18 +86,16 @@ def train(
 
     Under `torchrun --nproc-per-node N -m sentiment_lstm train ...`, N processes share every batch.
     """
-    console = Console(highlight=False, soft_wrap=True, quiet=os.environ.get("RANK", "0") != "0")
+    console = console_of_first()
     with console.status("Loading the libraries and the reviews"):
         from tqdm.auto import tqdm
 
         from sentiment_lstm import ranks
-        from sentiment_lstm.data import draw_reviews, load_reviews, load_unlabelled
+        from sentiment_lstm.data import load_unlabelled
         from sentiment_lstm.recipes import load_recipe, override
         from sentiment_lstm.training import train as train_model
 
-        ranks.join()
-        if not ranks.is_first():  # the first process says what there is to say
-            logging.disable(logging.WARNING)
+        join_processes()
         chosen = override(
             load_recipe(recipe),
             [
@@ -105,14 +106,15 @@ def train(
         )
 
         def load() -> tuple[DatasetDict, Dataset | None]:
-            reviews = load_reviews(
+            reviews = load_training_reviews(
                 source,
                 text_column=text_column,
                 label_column=label_column,
                 test_size=test_size,
-                seed=split_seed,
+                split_seed=split_seed,
+                limit=limit,
+                seed=seed,
             )
-            reviews["train"] = draw_reviews(reviews["train"], limit, seed=seed)
             if unlabelled is None:
                 return reviews, None
             return reviews, load_unlabelled(unlabelled, text_column=text_column)

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from sentiment_lstm.cli.training_reviews import load_training_reviews
+
 if TYPE_CHECKING:
     from sentiment_lstm.tuning.search import TuningResult
     from sentiment_lstm.tuning.study import TrialRecord
@@ -97,20 +99,21 @@ def tune(
         from sentiment_lstm.tuning.study import check_optuna, rank
 
         check_optuna()
-        from sentiment_lstm.data import draw_reviews, load_reviews, load_unlabelled
+        from sentiment_lstm.data import load_unlabelled
         from sentiment_lstm.recipes import load_recipe, override, to_toml
         from sentiment_lstm.tuning.search import METRICS
         from sentiment_lstm.tuning.search import tune as search
 
         base = override(load_recipe(recipe), assignments or [])
-        reviews = load_reviews(
+        reviews = load_training_reviews(
             source,
             text_column=text_column,
             label_column=label_column,
             test_size=test_size,
-            seed=split_seed,
+            split_seed=split_seed,
+            limit=limit,
+            seed=seed,
         )
-        reviews["train"] = draw_reviews(reviews["train"], limit, seed=seed)
         texts = None if unlabelled is None else load_unlabelled(unlabelled, text_column=text_column)
     console.print(
         f"[bold]{escape(base.name)}[/]: {escape(base.summary)}\n"
