@@ -45,6 +45,7 @@ __all__ = [
     "check_replaceable",
     "existing_folder",
     "facts_and_thresholds",
+    "model_folder",
     "onnx_files",
     "read_json",
     "replace_folder",
@@ -227,6 +228,15 @@ def bundled_folder() -> Path:
             "sentiment-lstm."
         )
     return folder
+
+
+def model_folder(folder: str | Path | None) -> Path:
+    """Give the folder that was named, or that of the model which comes with this package.
+
+    Raises:
+        ModelError: none was named, and this package comes without one.
+    """
+    return bundled_folder() if folder is None else existing_folder(folder)
 
 
 def facts_and_thresholds(folder: Path) -> tuple[dict[str, str], dict[str, float | None]]:

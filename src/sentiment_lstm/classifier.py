@@ -332,7 +332,7 @@ def load(folder: str | Path | None = None, *, threads: int | None = None) -> Tex
         ModelError: the folder or a file in it is missing or damaged, or its files do not belong
             together; or it was not exported and PyTorch is not installed.
     """
-    folder = artefact.bundled_folder() if folder is None else artefact.existing_folder(folder)
+    folder = artefact.model_folder(folder)
     if artefact.onnx_files(folder):
         from sentiment_lstm import runtime
 

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import functools
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from sentiment_lstm.errors import DataError
 from sentiment_lstm.scoring.inputs import find_inputs, open_bytes
+from tests.serving.browsing import serving
 
 
 @pytest.fixture
@@ -47,19 +45,11 @@ def test_a_url_is_as_good_as_a_path(folder: Path):
 
 
 def test_a_file_is_read_over_http(folder: Path):
-    handler = functools.partial(_Quiet, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        [file], _ = find_inputs(f"http://127.0.0.1:{server.server_port}/b.csv")
+    with serving(folder) as address:
+        [file], _ = find_inputs(f"{address}b.csv")
         with open_bytes(file).stream as stream:
             assert stream.read() == b"text\none\n"
-        server.shutdown()
     assert file.name == "b.csv"
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *arguments: object) -> None:
-        pass
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,7 @@ def _threshold(abstain: str, model: Path | None) -> float:
     from sentiment_lstm import artefact
     from sentiment_lstm.abstention import read_threshold
 
-    folder = artefact.bundled_folder() if model is None else artefact.existing_folder(model)
+    folder = artefact.model_folder(model)
     artefact.verify(folder)
     return read_threshold(
         abstain,

@@ -147,9 +147,8 @@ def hash_file(file: InputFile) -> str:
     Raises:
         OSError: it cannot be read.
     """
-    opened = open_bytes(file)
-    with opened.raw:
-        return opened.sha256()
+    with _HashedReader(open_seekable(file)) as raw:
+        return raw.sha256()
 
 
 def open_seekable(file: InputFile) -> IO[bytes]:

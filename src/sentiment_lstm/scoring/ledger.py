@@ -75,14 +75,9 @@ class Ledger:
                 "written. Choose another output folder."
             )
 
-    def begin(self, plan: dict[str, Any]) -> None:
-        """Note what the folder is begun for."""
+    def write_plan(self, plan: dict[str, Any]) -> None:
+        """Note what the folder is begun for, or gone on with."""
         self._write_json(_PLAN, plan)
-
-    def go_on(self, plan: dict[str, Any]) -> None:
-        """Note what the folder is gone on with."""
-        if self.plan() != plan:
-            self._write_json(_PLAN, plan)
 
     def contains(self, file: InputFile) -> bool:
         """Tell whether a file lies within the folder."""
@@ -124,11 +119,18 @@ class Ledger:
                 "output folder."
             ) from error
         except OSError as error:
-            raise self._refused(error) from error
+            raise self.refused(error) from error
         try:
             yield
         finally:
             lock.release()
+
+    def refused(self, error: OSError) -> SaveError:
+        """Say that the folder cannot be written."""
+        return SaveError(
+            f"{self.output}: could not be written ({error.strerror or error}). "
+            "Choose another output folder."
+        )
 
     def write_manifest(self, manifest: dict[str, Any]) -> str:
         """Write what came in and went out.
@@ -268,12 +270,6 @@ class Ledger:
             shutil.rmtree(self._path(name), ignore_errors=True)
         elif self._system.exists(self._path(name)):
             self._system.rm(self._path(name), recursive=True)
-
-    def _refused(self, error: OSError) -> SaveError:
-        return SaveError(
-            f"{self.output}: could not be written ({error.strerror or error}). "
-            "Choose another output folder."
-        )
 
 
 def rejected_name(name: str) -> str:

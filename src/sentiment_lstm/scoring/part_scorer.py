@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow
 
 from sentiment_lstm.errors import DataError
-from sentiment_lstm.scoring.formats import Format, Rejected, format_of
+from sentiment_lstm.scoring.formats import Format, Part, Rejected, format_of
 from sentiment_lstm.scoring.inputs import InputFile
 from sentiment_lstm.scoring.ledger import Ledger
 from sentiment_lstm.scoring.scorer import BatchScorer, new_columns
@@ -53,7 +53,6 @@ def read_file(task: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 "part": number,
                 "first_row": part.first_row,
                 "rows": part.rows,
-                "row_numbers": _ranges(part.row_numbers()),
                 "rejected": rejected,
                 "bytes": size,
                 "digest": digest,
@@ -102,34 +101,38 @@ class PartScorer:
             return {"file": file, "part": number, **known}  # by a worker that was then lost
         name = self._names[file]
         reader = open_format(name, self._settings)
-        table = pyarrow.ipc.open_stream(rows).read_all()
         reader.columns = facts["columns"]
-        record, data, rejected = self._scored(reader, table, facts)
+        part = Part(
+            first_row=facts["first_row"],
+            rows=facts["rows"],
+            table=pyarrow.ipc.open_stream(rows).read_all(),
+            rejected=[Rejected(**one) for one in facts["rejected"]],
+        )
+        record, data, rejected = self._scored(reader, part, facts)
         try:
             self._ledger.write_part(file, number, data=data, rejected=rejected, record=record)
         except OSError as error:
             return {
                 "file": file,
                 "part": number,
-                "stopped": f"{name}, rows {facts['first_row']:,} to "
-                f"{facts['first_row'] + facts['rows'] - 1:,}: could not be kept "
+                "stopped": f"{name}, rows {part.first_row:,} to "
+                f"{part.first_row + part.rows - 1:,}: could not be kept "
                 f"({error.strerror or error})",
             }
         return {"file": file, "part": number, **record}
 
     def _scored(
-        self, reader: Format, table: pyarrow.Table, facts: Mapping[str, Any]
+        self, reader: Format, part: Part, facts: Mapping[str, Any]
     ) -> tuple[dict[str, Any], bytes, bytes]:
-        scored = self._score(reader.texts(table))
-        places = [place for place in range(len(table)) if place not in scored.faults]
-        numbers = [row for first, last in facts["row_numbers"] for row in range(first, last + 1)]
-        rejected = [Rejected(**one) for one in facts["rejected"]]
+        scored = self._score(reader.texts(part.table))
+        places = [place for place in range(len(part.table)) if place not in scored.faults]
+        numbers = part.row_numbers()
         column = self._settings["text_column"]
-        rejected += [
+        rejected = part.rejected + [
             Rejected(
                 row=numbers[place],
                 reason=f"column {column!r} {fault}",
-                content=reader.content(table, place),
+                content=reader.content(part.table, place),
             )
             for place, fault in scored.faults.items()
         ]
@@ -139,13 +142,13 @@ class PartScorer:
             for name, values in scored.columns.items()
         }
         record = {
-            "rows": facts["rows"],
+            "rows": part.rows,
             "scored": len(places),
             "rejected": len(rejected),
             "bytes": facts["bytes"],
             "digest": facts["digest"],
         }
-        kept = table if len(places) == len(table) else table.take(places)
+        kept = part.table if not scored.faults else part.table.take(places)
         lines = [
             json.dumps({"file": reader.name, **asdict(one)}, ensure_ascii=False) + "\n"
             for one in sorted(rejected, key=lambda one: one.row)
@@ -197,14 +200,3 @@ def _packed(table: pyarrow.Table) -> bytes:
     with pyarrow.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return sink.getvalue().to_pybytes()
-
-
-def _ranges(numbers: list[int]) -> list[tuple[int, int]]:
-    """Give ascending numbers as ranges, each with its last one."""
-    ranges: list[tuple[int, int]] = []
-    for number in numbers:
-        if ranges and number == ranges[-1][1] + 1:
-            ranges[-1] = (ranges[-1][0], number)
-        else:
-            ranges.append((number, number))
-    return ranges

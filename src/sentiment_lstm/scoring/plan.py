@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiment_lstm import artefact
-from sentiment_lstm.errors import ModelError, SaveError
+from sentiment_lstm.errors import SaveError
 from sentiment_lstm.scoring.inputs import InputFile, hash_file
 from sentiment_lstm.scoring.ledger import Ledger
 
@@ -56,18 +56,16 @@ def take_up(
             ledger.discard(before)
             before = None
         if before is None:
-            ledger.begin(plan)
+            ledger.write_plan(plan)
             return set()
         failed = set((ledger.manifest() or {}).get("missing", {}))
         _check_same(ledger, before, plan, files, failed)
-        ledger.go_on(plan)
+        if before != plan:
+            ledger.write_plan(plan)
+    except SaveError:
+        raise
     except OSError as error:
-        if isinstance(error, SaveError):
-            raise
-        raise SaveError(
-            f"{ledger.output}: could not be written ({error.strerror or error}). Choose another "
-            "output folder."
-        ) from error
+        raise ledger.refused(error) from error
     return failed
 
 
@@ -121,16 +119,9 @@ def check_apart(files: Sequence[InputFile], ledger: Ledger) -> None:
 
 
 def model_files(folder: Path) -> dict[str, bytes]:
-    """Read the files of a model folder that scoring needs.
-
-    Raises:
-        ModelError: it was not exported.
-    """
-    onnx = artefact.onnx_files(folder)
-    if not onnx:
-        raise ModelError(f"{folder}: holds no ONNX file. Run `sentiment-lstm export` on it.")
+    """Read the files of an exported model folder that scoring needs."""
     names = [name for name in _MODEL_FILES if (folder / name).is_file()]
-    names.append(onnx[0].relative_to(folder).as_posix())
+    names.append(artefact.onnx_files(folder)[0].relative_to(folder).as_posix())
     return {name: (folder / name).read_bytes() for name in names}
 
 

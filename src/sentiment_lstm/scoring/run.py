@@ -82,10 +82,11 @@ def score_files(
     ledger = Ledger(output)
     plans.check_apart(files, ledger)
     ledger.check_free()
-    folder = artefact.bundled_folder() if model is None else artefact.existing_folder(model)
+    folder = artefact.model_folder(model)
     if abstain is not None:
         check_threshold(abstain)
-    BatchScorer(folder)  # a damaged folder is found here, not in every worker
+    # A folder that is damaged or was not exported is found here, not in every worker.
+    BatchScorer(folder)
     model_files = plans.model_files(folder)
     settings = {
         "text_column": text_column,
@@ -135,6 +136,8 @@ class _Run:
             file.record = records.get(place)
             if file.record is None:
                 file.parts = ledger.parts(place)
+        self.all_bytes = sum(file.size_bytes for file in files)
+        self.done = len(records)
         self.rows = self.rows_before = sum(file.counted("rows") for file in self.files)
         self.read_bytes = sum(
             file.input.size_bytes if file.record else file.counted("bytes") for file in self.files
@@ -246,6 +249,7 @@ class _Run:
         for place, reason in merged:
             if reason is None:
                 self.files[place].record = self._record(self.files[place])
+                self.done += 1
             fault = reason or fault
         return fault
 
@@ -268,11 +272,11 @@ class _Run:
         if self.on_progress is not None:
             self.on_progress(
                 Progress(
-                    files=len(self.files) - len(self.pending),
+                    files=self.done,
                     all_files=len(self.files),
                     rows=self.rows,
                     rows_before=self.rows_before,
                     read_bytes=self.read_bytes,
-                    all_bytes=sum(file.input.size_bytes for file in self.files),
+                    all_bytes=self.all_bytes,
                 )
             )

@@ -55,10 +55,9 @@ class BatchScorer:
         explain: bool = False,
         abstain: float | None = None,
     ) -> None:
-        folder = artefact.bundled_folder() if model is None else model
         self.explain = explain
         self.abstain = abstain
-        self._classifier = runtime.load(folder, threads=1)
+        self._classifier = runtime.load(artefact.model_folder(model), threads=1)
 
     def __call__(self, texts: Sequence[object]) -> Scored:
         """Score a batch.
