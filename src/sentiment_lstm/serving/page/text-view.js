@@ -101,8 +101,8 @@ export class TextView {
   showWords(text) {
     const { words } = this.answer;
     const [down, up] = this.ends();
-    const legend = document.getElementById("legend");
-    const list = document.getElementById("strongest");
+    const legend = byId("legend");
+    const list = byId("strongest");
     if (!words) {
       legend.textContent = "This model does not tell what its words contribute.";
       byId("words").replaceChildren(text);
