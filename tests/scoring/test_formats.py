@@ -5,9 +5,12 @@ import hashlib
 import io
 import json
 import lzma
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -186,6 +189,48 @@ def test_parquet_keeps_its_types(tmp_path: Path):
     assert found.select(table.column_names).equals(table)
     assert found.column("confidence").to_pylist() == [0.75] * 3
     assert found.schema.field("truncated").type == pa.bool_()
+
+
+_READ = """
+import sys
+
+import psutil
+
+from sentiment_lstm.scoring.formats import format_of
+from sentiment_lstm.scoring.inputs import find_inputs
+
+[file], _ = find_inputs(sys.argv[1])
+used = [
+    psutil.Process().memory_full_info().uss
+    for _ in format_of(file.name)(file.name, "text", ()).read(file)
+]
+print(max(used) - used[len(used) // 4])
+"""
+
+
+def test_parquet_of_many_row_groups_is_read_in_the_memory_of_a_few(tmp_path: Path):
+    path = tmp_path / "a.parquet"
+    rows, groups = 3_000, 40
+    schema = pa.schema([("text", pa.string())])
+    random = np.random.default_rng(0)
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for _ in range(groups):
+            text = random.integers(97, 123, (rows, 1_000), dtype=np.uint8)
+            table = pa.table({"text": [row.tobytes().decode() for row in text]}, schema=schema)
+            writer.write_table(table)
+    grown = subprocess.run(
+        [sys.executable, "-c", _READ, str(path)], check=True, capture_output=True, text=True
+    )
+    # Over all row groups in one call, pyarrow comes to 76 MiB more.
+    assert int(grown.stdout) < 40 << 20
+
+
+def test_small_row_groups_make_no_small_parts(tmp_path: Path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": [str(n) for n in range(3_000)]}), path, row_group_size=10)
+    _, parts = read(path)
+    assert [part.rows for part in parts] == [1_024, 1_024, 952]
+    assert texts(path) == [str(n) for n in range(3_000)]
 
 
 def test_text_that_is_no_utf_8_is_rejected_from_parquet(tmp_path: Path):
