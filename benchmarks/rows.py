@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from baselines import Baseline
 from records import plain
 from sentiment_lstm import artefact
-from sentiment_lstm.data import fingerprint, split_reviews
+from sentiment_lstm.data import fingerprint, split_reviews, training_splits
 from sentiment_lstm.errors import RecipeError
 from sentiment_lstm.prediction import load
 from sentiment_lstm.recipes import Recipe, override, recipe_from_dict
-from sentiment_lstm.training import EpochRecord, train, training_splits
+from sentiment_lstm.training import EpochRecord, train
 
 __all__ = ["BaselineRow", "FinetunedRow", "RecipeRow", "Row", "class_ids"]
 
@@ -135,7 +135,9 @@ class RecipeRow(Row):
         if not path.is_file():
             return False
         training = artefact.read_json(path)
-        train_split, _, _ = training_splits(reviews, self._recipe)
+        train_split, _, _ = training_splits(
+            reviews, validation_size=self._recipe.training.validation_size
+        )
         return (
             training["seed"] == seed
             and self.has_settings(training["recipe"])

@@ -49,12 +49,12 @@ from common import (
     write_text,
 )
 from loops import PlainModel, library_loop, lstm_flops_per_token, plain_loop
+from sentiment_lstm.building import build_model
 from sentiment_lstm.model import SentimentConfig
 from sentiment_lstm.precision import fast_bfloat16
 from sentiment_lstm.recipes import Recipe, load_recipe, override
 from sentiment_lstm.runtime import available_cpus
 from sentiment_lstm.tokens import load_tokenizer, tokenize_texts
-from sentiment_lstm.training import build_model
 
 __all__ = ["training_speed"]
 

@@ -131,6 +131,7 @@ def _measure(corpus: Path, source: str, recipe: str, steps: int) -> dict[str, An
     """Go through the stages of a training, the batches cut short."""
     import datasets
 
+    from sentiment_lstm.building import build_model, set_precision
     from sentiment_lstm.data import load_unlabelled
     from sentiment_lstm.finishing import fit_ngrams
     from sentiment_lstm.lessons import prepare_lessons, unlabelled_texts
@@ -139,7 +140,6 @@ def _measure(corpus: Path, source: str, recipe: str, steps: int) -> dict[str, An
     from sentiment_lstm.recipes import load_recipe
     from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
     from sentiment_lstm.trainer import make_trainer
-    from sentiment_lstm.training import build_model, set_precision
 
     chosen = load_recipe(recipe)
     tokenizer = load_tokenizer(clean_markup=chosen.tokens.clean_markup)

@@ -14,10 +14,10 @@ from datasets import Dataset, DatasetDict
 from safetensors.torch import load_file
 
 from sentiment_lstm import runs
+from sentiment_lstm.building import build_model
 from sentiment_lstm.pretraining import Pretraining, pretrain
 from sentiment_lstm.recipes import PretrainingSettings, Recipe, override
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
-from sentiment_lstm.training import build_model
 from tests.contracts import ragged_batch, small_model
 
 SETTINGS = PretrainingSettings(objective="region", batch_size=32, negatives=20, learning_rate=1e-2)
@@ -30,7 +30,7 @@ from datasets import load_from_disk
 from sentiment_lstm.pretraining import pretrain
 from sentiment_lstm.recipes import load_recipe
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
-from sentiment_lstm.training import build_model
+from sentiment_lstm.building import build_model
 folder = Path(sys.argv[1])
 recipe = load_recipe(folder / "recipe.toml")
 tokenizer = load_tokenizer()

@@ -8,10 +8,10 @@ import pytest
 import torch
 from datasets import Dataset, DatasetDict, List, Value
 
+from sentiment_lstm.building import build_model
 from sentiment_lstm.recipes import Recipe, override
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
 from sentiment_lstm.trainer import make_trainer, read_history
-from sentiment_lstm.training import build_model
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,12 @@ from datasets import DatasetDict
 from safetensors.torch import load_file
 
 from sentiment_lstm import runs
+from sentiment_lstm.building import build_model
 from sentiment_lstm.errors import DataError, RecipeError, SaveError
 from sentiment_lstm.prediction import load
 from sentiment_lstm.recipes import Recipe, load_recipe, override
 from sentiment_lstm.tokens import load_tokenizer
-from sentiment_lstm.training import EpochRecord, build_model, train
+from sentiment_lstm.training import EpochRecord, train
 
 # Trains as the tests do, in a process of its own that can be killed.
 TRAIN_SCRIPT = """

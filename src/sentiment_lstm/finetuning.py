@@ -26,8 +26,8 @@ from transformers import (
 )
 
 from sentiment_lstm import artefact, ranks, runs
-from sentiment_lstm.data import VALIDATION_SEED, fingerprint, split_reviews
-from sentiment_lstm.errors import DataError, ModelError
+from sentiment_lstm.data import fingerprint, training_splits
+from sentiment_lstm.errors import ModelError
 from sentiment_lstm.hub import only_local_files
 from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.teacher_trainer import (
@@ -37,7 +37,6 @@ from sentiment_lstm.teacher_trainer import (
     read_teacher_history,
 )
 from sentiment_lstm.teachers import WINDOW_SETTING, weights_identity
-from sentiment_lstm.text import is_blank
 from sentiment_lstm.tokens import embedded_bert_folder, load_tokenizer, with_markup_rule
 from sentiment_lstm.windows import frame_of
 
@@ -118,7 +117,9 @@ def finetune_teacher(
     ranks.from_first(lambda: artefact.check_replaceable(output))
     started = time.perf_counter()
     with quiet_libraries(), ranks.losses_told(lambda: runs.how_to_go_on(output)):
-        train, validation = ranks.from_first(lambda: _splits(reviews, settings))
+        train, validation, _ = ranks.from_first(
+            lambda: training_splits(reviews, validation_size=settings.validation_size)
+        )
         label_names = reviews["train"].features["label"].names
         set_seed(seed)
         # Adam's moments of words not seen for long decay into denormal numbers, on which a CPU
@@ -180,30 +181,6 @@ def finetune_teacher(
         shutil.rmtree(work, ignore_errors=True)
     ranks.wait()
     return result
-
-
-def _splits(
-    reviews: datasets.DatasetDict, settings: FinetuningSettings
-) -> tuple[datasets.Dataset, datasets.Dataset | None]:
-    """Split train and validation, both without blank texts."""
-    if "train" not in reviews:
-        raise DataError(
-            f"There is no split 'train', only {', '.join(map(str, reviews))}. Name another source."
-        )
-    train, validation = reviews["train"], reviews.get("validation")
-    if any(map(is_blank, train["text"])):
-        before = len(train)
-        train = train.filter(lambda text: not is_blank(text), input_columns="text")
-        logger.warning(
-            "%d of %d training texts are empty and left out.", before - len(train), before
-        )
-    if len(set(train["label"])) < 2:
-        raise DataError("The training reviews are all of one class. Add reviews of another.")
-    if not settings.validation_size:
-        return train, None
-    if validation is None:
-        return split_reviews(train, test_size=settings.validation_size, seed=VALIDATION_SEED)
-    return train, validation
 
 
 def _load_encoder(

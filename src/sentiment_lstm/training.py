@@ -16,25 +16,22 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import datasets
 import torch
-from transformers import PreTrainedTokenizerFast, set_seed
+from transformers import set_seed
 
 from sentiment_lstm import artefact, ranks, runs
+from sentiment_lstm.building import build_model, set_precision
 from sentiment_lstm.calibration import calibrate
-from sentiment_lstm.data import VALIDATION_SEED, split_reviews
-from sentiment_lstm.embeddings import pretrained_embeddings
-from sentiment_lstm.errors import DataError, RankError, RecipeError
+from sentiment_lstm.data import training_splits
+from sentiment_lstm.errors import RankError
 from sentiment_lstm.evaluation import evaluate
 from sentiment_lstm.finishing import TrainingResult, add_ngrams, best_epoch, save
 from sentiment_lstm.lessons import prepare_lessons
-from sentiment_lstm.model import SentimentConfig, SentimentModel
 from sentiment_lstm.ordinal import label_values
-from sentiment_lstm.precision import fast_bfloat16
 from sentiment_lstm.prediction import Classifier
 from sentiment_lstm.pretraining import PRETRAINED, pretrain
 from sentiment_lstm.quiet import quiet_libraries
@@ -42,18 +39,10 @@ from sentiment_lstm.recipes import Recipe
 from sentiment_lstm.runs import Stages
 from sentiment_lstm.teachers import load_teachers
 from sentiment_lstm.teaching import make_teachers, texts_to_learn_from
-from sentiment_lstm.text import is_blank
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
 from sentiment_lstm.trainer import EpochRecord, make_trainer, read_history
 
-__all__ = [
-    "EpochRecord",
-    "TrainingResult",
-    "build_model",
-    "set_precision",
-    "train",
-    "training_splits",
-]
+__all__ = ["EpochRecord", "TrainingResult", "train"]
 
 logger = logging.getLogger(__name__)
 
@@ -130,38 +119,6 @@ def train(
         )
 
 
-def build_model(
-    recipe: Recipe, tokenizer: PreTrainedTokenizerFast, label_names: list[str]
-) -> SentimentModel:
-    """Build the untrained model of a recipe; its weights depend on torch's global seed.
-
-    Raises:
-        RecipeError: a setting of the recipe's section [model] is out of its range.
-    """
-    settings = asdict(recipe.model)
-    start_from_pretrained = settings.pop("pretrained_embeddings")
-    longest_ngram = settings.pop("longest_ngram")
-    tokens = recipe.tokens
-    try:
-        config = SentimentConfig(
-            **{**settings, "segment_length": settings["segment_length"] or None},
-            vocab_size=len(tokenizer),
-            pad_token_id=int(tokenizer.get_vocab()[str(tokenizer.pad_token)]),
-            fixed_length=tokens.max_length_tokens if tokens.fixed_length else None,
-            ngram_orders=list(range(1, longest_ngram + 1)),
-            ordinal=recipe.training.ordinal,
-            id2label=dict(enumerate(label_names)),
-            label2id={name: class_id for class_id, name in enumerate(label_names)},
-        )
-    except ValueError as error:
-        raise RecipeError(f"recipe {recipe.name}, section [model]: {error}") from error
-    model = SentimentModel(config)
-    if start_from_pretrained:
-        vectors = pretrained_embeddings(tokenizer, embedding_size=config.embedding_size)
-        model.embedding.weight.data.copy_(torch.from_numpy(vectors))
-    return model
-
-
 def _train(
     reviews: datasets.DatasetDict,
     recipe: Recipe,
@@ -183,7 +140,9 @@ def _train(
     started = time.perf_counter()
     ranks.from_first(lambda: artefact.check_replaceable(output))
     ranks.share_of_batch(recipe.training.batch_size)
-    train_split, validation, dropped = ranks.from_first(lambda: training_splits(reviews, recipe))
+    train_split, validation, dropped = ranks.from_first(
+        lambda: training_splits(reviews, validation_size=recipe.training.validation_size)
+    )
     tokenizer = load_tokenizer(
         tokenizer_source,
         clean_markup=recipe.tokens.clean_markup,
@@ -347,13 +306,6 @@ def _take_over(pretrained_weights: Path | None, folder: Path) -> None:
         shutil.copy(pretrained_weights, folder / PRETRAINED)
 
 
-def set_precision(model: SentimentModel, recipe: Recipe) -> None:
-    """Let the LSTM be trained in the precision of the recipe, on this machine."""
-    model.encoder.low_precision = recipe.training.precision == "bfloat16" or (
-        recipe.training.precision == "auto" and fast_bfloat16()
-    )
-
-
 def _check_order(label_names: list[str]) -> None:
     """Say what an order of the classes cannot mean, or may not be."""
     order = " < ".join(label_names)
@@ -367,27 +319,3 @@ def _check_order(label_names: list[str]) -> None:
             "begin with a number, as in '1 bad'.",
             order,
         )
-
-
-def training_splits(
-    reviews: datasets.DatasetDict, recipe: Recipe
-) -> tuple[datasets.Dataset, datasets.Dataset | None, int]:
-    """Split train and validation, without blank texts, and the number of those."""
-    if "train" not in reviews:
-        raise DataError(
-            f"There is no split 'train', only {', '.join(map(str, reviews))}. Name another source."
-        )
-    train_split, validation, dropped = reviews["train"], reviews.get("validation"), 0
-    if any(map(is_blank, train_split["text"])):
-        before = len(train_split)
-        train_split = train_split.filter(lambda text: not is_blank(text), input_columns="text")
-        dropped = before - len(train_split)
-        logger.warning("%d of %d training texts are empty and left out.", dropped, before)
-    if len(set(train_split["label"])) < 2:
-        raise DataError("The training reviews are all of one class. Add reviews of another.")
-    size = recipe.training.validation_size
-    if not size:
-        return train_split, None, dropped
-    if validation is None:
-        train_split, validation = split_reviews(train_split, test_size=size, seed=VALIDATION_SEED)
-    return train_split, validation, dropped

@@ -94,10 +94,9 @@ def _validation(
 ) -> tuple[datasets.Dataset | None, str]:
     """Draw the validation split of the training again, or say why that cannot be."""
     from sentiment_lstm import artefact
-    from sentiment_lstm.data import fingerprint, load_reviews
+    from sentiment_lstm.data import fingerprint, load_reviews, training_splits
     from sentiment_lstm.errors import DataError, SentimentError
     from sentiment_lstm.recipes import recipe_from_dict
-    from sentiment_lstm.training import training_splits
 
     artefact.verify(model)
     path = model / artefact.TRAINING
@@ -109,7 +108,8 @@ def _validation(
         return None, "the folder names no source of reviews. Name it by --reviews."
     try:
         loaded = load_reviews(named, text_column=text_column, label_column=label_column)
-        _, validation, _ = training_splits(loaded, recipe_from_dict(training["recipe"]))
+        size = recipe_from_dict(training["recipe"]).training.validation_size
+        _, validation, _ = training_splits(loaded, validation_size=size)
     except SentimentError as error:
         if source is not None:
             raise

@@ -9,12 +9,14 @@
     rows.py       what a row must hold: a string, and a label or none
     streams.py    texts of any number, a batch at a time -> a memory-mapped data set
     assembly.py   rows of some splits -> DatasetDict with the same classes in each of them
+    near_duplicates.py    groups of texts that are the same, or nearly
     splits.py     stratified splits that no near-duplicate crosses; the fingerprint
     checks.py     sizes, balance, lengths, duplicates, leaks -> DataReport
     pictures.py   DataReport -> PNG
 """
 
 from sentiment_lstm.data.checks import DataReport, SplitReport, check_reviews
+from sentiment_lstm.data.near_duplicates import near_duplicate_groups
 from sentiment_lstm.data.pictures import plot_report
 from sentiment_lstm.data.sources import load_reviews, load_unlabelled
 from sentiment_lstm.data.splits import (
@@ -22,8 +24,8 @@ from sentiment_lstm.data.splits import (
     draw_reviews,
     fingerprint,
     named_split,
-    near_duplicate_groups,
     split_reviews,
+    training_splits,
 )
 from sentiment_lstm.data.streams import BATCH_TEXTS, cache_folder, dataset_texts, store_texts
 
@@ -44,4 +46,5 @@ __all__ = [
     "plot_report",
     "split_reviews",
     "store_texts",
+    "training_splits",
 ]

@@ -13,8 +13,9 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 
+from sentiment_lstm.data.near_duplicates import near_duplicate_groups
 from sentiment_lstm.data.rows import TRAIN, UNLABELLED
-from sentiment_lstm.data.splits import fingerprint, near_duplicate_groups
+from sentiment_lstm.data.splits import fingerprint
 from sentiment_lstm.text import MARKUP_PATTERN, is_blank, shorten
 
 __all__ = ["DataReport", "SplitReport", "check_reviews"]

@@ -3,41 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Sequence
+import logging
 from typing import Any
 
 import numpy as np
 from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import connected_components
-from sklearn.feature_extraction.text import HashingVectorizer
 
+from sentiment_lstm.data.near_duplicates import near_duplicate_groups
 from sentiment_lstm.errors import DataError
-from sentiment_lstm.text import MARKUP_PATTERN, hash_text
+from sentiment_lstm.text import hash_text, is_blank
 
 __all__ = [
     "VALIDATION_SEED",
     "draw_reviews",
     "fingerprint",
     "named_split",
-    "near_duplicate_groups",
     "split_reviews",
+    "training_splits",
 ]
+
+logger = logging.getLogger(__name__)
 
 # Of the validation split that a training holds out, whatever its own seed: a student then holds out
 # the very reviews that its teacher has never seen.
 VALIDATION_SEED = 0
 
-_SHINGLE_WORDS = 5
-# Nine words in a row. Fewer are idioms: "is one of the year's best films" opens many a review.
-_MIN_SHARED = 5
-_MAX_HOLDERS = 50
-_PAIRS_AT_ONCE = 20_000
 _FINGERPRINT_TEXTS = 1_000
-_MARKUP = re.compile(MARKUP_PATTERN)
-_WORD = re.compile(r"\w+")
 
 
 def split_reviews(dataset: Dataset, *, test_size: float, seed: int) -> tuple[Dataset, Dataset]:
@@ -78,6 +70,41 @@ def split_reviews(dataset: Dataset, *, test_size: float, seed: int) -> tuple[Dat
                 "ones."
             )
     return dataset.select(np.flatnonzero(~is_test)), dataset.select(np.flatnonzero(is_test))
+
+
+def training_splits(
+    reviews: DatasetDict, *, validation_size: float
+) -> tuple[Dataset, Dataset | None, int]:
+    """Split what is trained on from what is held out, without blank texts.
+
+    Args:
+        reviews: split `train`; columns `text` and `label`. A split `validation` is used as it is;
+            else a share of `train` is held out.
+        validation_size: that share; 0 holds nothing out.
+
+    Returns:
+        Both parts, the second None where nothing is held out, and how many texts were blank.
+
+    Raises:
+        DataError: there is no split `train`, or it is of one class, or cannot be split.
+    """
+    if "train" not in reviews:
+        raise DataError(
+            f"There is no split 'train', only {', '.join(map(str, reviews))}. Name another source."
+        )
+    train, validation, blank = reviews["train"], reviews.get("validation"), 0
+    if any(map(is_blank, train["text"])):
+        before = len(train)
+        train = train.filter(lambda text: not is_blank(text), input_columns="text")
+        blank = before - len(train)
+        logger.warning("%d of %d training texts are empty and left out.", blank, before)
+    if len(set(train["label"])) < 2:
+        raise DataError("The training reviews are all of one class. Add reviews of another.")
+    if not validation_size:
+        return train, None, blank
+    if validation is None:
+        train, validation = split_reviews(train, test_size=validation_size, seed=VALIDATION_SEED)
+    return train, validation, blank
 
 
 def named_split(reviews: DatasetDict, name: str, *, source: str) -> Dataset:
@@ -121,43 +148,6 @@ def draw_reviews(dataset: Dataset, limit: int | None, *, seed: int) -> Dataset:
             "leave it out."
         ) from error
     return drawn["train"]
-
-
-def near_duplicate_groups(texts: Sequence[str], *, threshold: float = 0.5) -> NDArray[np.int64]:
-    """Group texts that are the same, or nearly: posted twice, mended, shortened or continued.
-
-    Words count without case, punctuation and `<br />`. Two texts are near-duplicates if at least
-    `threshold` of the shorter one's shingles (five words in a row) stand in the other, and no
-    fewer than five of them. Near-duplicates of near-duplicates share the group. Texts of fewer than
-    nine words are grouped only with those of the same words.
-
-    The share of the shorter text, and not of both (Jaccard), because reviews are posted again with
-    a paragraph more: such pairs of IMDB have a Jaccard index of 0.3 to 0.5, like unrelated ones.
-    At 0.5 the pairs are reposts and the boilerplate of one author; below it begin reviews that
-    quote the same lines.
-
-    Args:
-        texts: N texts.
-        threshold: the share of shared shingles from which two texts are near-duplicates.
-
-    Returns:
-        (N,) int64 group numbers from 0, in the order in which the groups first occur.
-
-    Source: shingles after Broder 1997, "On the resemblance and containment of documents".
-    """
-    first_with: dict[str, int] = {}
-    words_of = [_words(text) for text in texts]
-    same_words = np.array([first_with.setdefault(words, len(first_with)) for words in words_of])
-    if not first_with:
-        return np.zeros(0, dtype=np.int64)
-    shingles = _shingles(list(first_with))
-    first, second = _near_pairs(shingles, threshold)
-    links = csr_matrix((np.ones(len(first)), (first, second)), shape=(len(first_with),) * 2)
-    _, component = connected_components(links, directed=False)
-    groups = component[same_words]
-    _, first_row, numbers = np.unique(groups, return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(first_row))
-    return rank[numbers].astype(np.int64)
 
 
 def fingerprint(dataset: Dataset) -> str:
@@ -218,80 +208,6 @@ def _rounded_shares(sizes: NDArray[np.int64], share: float) -> NDArray[np.int64]
     missing = round(float(exact.sum())) - int(rounded.sum())
     rounded[np.argsort(rounded - exact, kind="stable")[:missing]] += 1
     return np.maximum(rounded, 1)
-
-
-def _words(text: str) -> str:
-    words = " ".join(_WORD.findall(_MARKUP.sub(" ", text.casefold())))
-    return words or text.strip()  # emoji and punctuation alone still tell texts apart
-
-
-def _shingles(texts: list[str]) -> csr_matrix:
-    """Mark which shingles stand in which text.
-
-    Returns:
-        (N, distinct shingles) CSR of ones.
-    """
-    hashed = HashingVectorizer(
-        lowercase=False,
-        tokenizer=str.split,
-        token_pattern=None,  # pyright: ignore[reportArgumentType]
-        ngram_range=(_SHINGLE_WORDS, _SHINGLE_WORDS),
-        n_features=2**31 - 1,  # 25,000 reviews have 6 million shingles; few may collide
-        norm=None,  # pyright: ignore[reportArgumentType]
-        alternate_sign=False,
-    )
-    marks = csr_matrix(hashed.transform(texts))
-    distinct, column = np.unique(marks.indices, return_inverse=True)
-    ones = np.ones(len(column), dtype=np.int32)
-    return csr_matrix((ones, column, marks.indptr), shape=(len(texts), len(distinct)))
-
-
-def _near_pairs(
-    shingles: csr_matrix, threshold: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Find the pairs of texts that share enough shingles.
-
-    Shingles of more than 50 texts would give too many pairs; each of their holders is compared
-    with the next one only, which is enough to link the copies of one text.
-
-    Returns:
-        Two (P,) int64 arrays of row numbers.
-    """
-    columns = shingles.indices.astype(np.int64)
-    sizes = np.diff(shingles.indptr)
-    rows = np.repeat(np.arange(len(sizes)), sizes)
-    holders = np.bincount(columns)[columns]  # of the shingle of each mark
-    is_rare = (holders > 1) & (holders <= _MAX_HOLDERS)
-    is_frequent = holders > _MAX_HOLDERS
-    rare = csr_matrix(
-        (shingles.data[is_rare], (rows[is_rare], columns[is_rare])), shape=shingles.shape
-    )
-    shared = (rare @ rare.T).tocoo()
-    # What two texts share is at most what they share of the rare ones, and all frequent ones.
-    frequent = np.bincount(rows[is_frequent], minlength=len(sizes))
-    least = np.maximum(threshold * np.minimum(sizes[shared.row], sizes[shared.col]), _MIN_SHARED)
-    most = shared.data + np.minimum(frequent[shared.row], frequent[shared.col])
-    possible = (shared.row < shared.col) & (most >= least)
-    next_rows = _next_holders(rows[is_frequent], columns[is_frequent])
-    pairs = np.concatenate(
-        [np.stack([shared.row[possible], shared.col[possible]], axis=1), next_rows]
-    ).astype(np.int64)
-    pairs = np.unique(pairs, axis=0)
-    near = np.zeros(len(pairs), dtype=bool)
-    for start in range(0, len(pairs), _PAIRS_AT_ONCE):
-        first, second = pairs[start : start + _PAIRS_AT_ONCE].T
-        both = np.asarray(shingles[first].multiply(shingles[second]).sum(axis=1)).ravel()
-        least = np.maximum(threshold * np.minimum(sizes[first], sizes[second]), _MIN_SHARED)
-        near[start : start + _PAIRS_AT_ONCE] = both >= least
-    return pairs[near, 0], pairs[near, 1]
-
-
-def _next_holders(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Pair each holder of a shingle with the next holder of it: (P, 2) row numbers."""
-    order = np.lexsort((rows, columns))
-    rows, columns = rows[order], columns[order]
-    same = columns[:-1] == columns[1:]
-    return np.stack([rows[:-1][same], rows[1:][same]], axis=1)
 
 
 def _label_name(dataset: Dataset, label: int) -> str:

@@ -29,6 +29,7 @@ from sentiment_lstm.data.files import (
 )
 from sentiment_lstm.data.rows import UNSUPERVISED, rows_by_split
 from sentiment_lstm.errors import DataError, SaveError, first_sentence
+from sentiment_lstm.row_groups import row_batches
 from sentiment_lstm.text import hash_text
 
 __all__ = ["BATCH_TEXTS", "cache_folder", "dataset_texts", "file_texts", "store_texts"]
@@ -182,7 +183,7 @@ def _parquet_batches(path: Path, column: str) -> Iterator[Columns]:
             if column not in names or not file.metadata.num_rows:
                 yield names
                 return
-            for batch in file.iter_batches(batch_size=BATCH_TEXTS, columns=[column]):
+            for batch in row_batches(file, BATCH_TEXTS, columns=[column]):
                 batch.validate(full=True)  # invalid UTF-8 among the rest
                 yield {**names, column: batch.column(column).to_pylist()}
     except (pyarrow.ArrowException, OSError) as error:

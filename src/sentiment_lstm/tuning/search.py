@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from sentiment_lstm import runs
+from sentiment_lstm.data import training_splits
 from sentiment_lstm.errors import RecipeError, nearest
 from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.recipes import Recipe, load_recipe
 from sentiment_lstm.teaching import texts_to_learn_from
-from sentiment_lstm.training import training_splits
 from sentiment_lstm.tuning import study as studies
 from sentiment_lstm.tuning.pictures import save_pictures
 from sentiment_lstm.tuning.space import Space, load_space, with_settings
@@ -115,7 +115,9 @@ def tune(
     studies.check_optuna()
     _check_arguments(recipe, trials, metric, pruner, time_limit_min)
     with quiet_libraries():
-        train, validation, _ = training_splits(reviews, recipe)
+        train, validation, _ = training_splits(
+            reviews, validation_size=recipe.training.validation_size
+        )
         if validation is None:
             raise RecipeError("There are no validation reviews. Set training.validation_size.")
         bench = Bench(

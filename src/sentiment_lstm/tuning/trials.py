@@ -21,6 +21,7 @@ from transformers import PreTrainedTokenizerFast, Trainer, TrainingArguments, se
 from transformers.trainer_utils import HPSearchBackend, SaveStrategy
 
 from sentiment_lstm.batches import RaggedIds
+from sentiment_lstm.building import build_model, set_precision
 from sentiment_lstm.calibration import calibrate, fit_blend
 from sentiment_lstm.errors import SentimentError
 from sentiment_lstm.lessons import prepare_lessons
@@ -31,7 +32,6 @@ from sentiment_lstm.pretraining import pretrain
 from sentiment_lstm.recipes import Recipe, TokenSettings
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
 from sentiment_lstm.trainer import SentimentTrainer, make_trainer
-from sentiment_lstm.training import build_model, set_precision
 from sentiment_lstm.tuning.space import Space, with_settings
 
 if TYPE_CHECKING:

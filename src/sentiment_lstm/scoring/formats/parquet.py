@@ -11,6 +11,7 @@ import pyarrow
 import pyarrow.parquet
 
 from sentiment_lstm.errors import DataError
+from sentiment_lstm.row_groups import row_batches
 from sentiment_lstm.scoring.formats.base import (
     Format,
     Part,
@@ -21,7 +22,6 @@ from sentiment_lstm.scoring.inputs import InputFile, hash_file, open_seekable
 
 __all__ = ["ParquetFormat"]
 
-_PARTS_AT_ONCE = 16  # read by one call, but for a row group of more
 _GROUP_ROWS = 16_384  # of a row group written, about 20 MB of reviews
 _NEW_TYPES = {
     "label": pyarrow.string(),
@@ -51,7 +51,7 @@ class ParquetFormat(Format):
             with open_seekable(file) as seekable, pyarrow.parquet.ParquetFile(seekable) as found:
                 self._check_schema(found.schema_arrow)
                 total = max(found.metadata.num_rows, 1)
-                for batch in self._batches(found):
+                for batch in row_batches(found, self.part_rows):
                     for table in _pieces(pyarrow.Table.from_batches([batch]), self.part_bytes):
                         part = self._part(table, row)
                         row += part.rows
@@ -110,22 +110,6 @@ class ParquetFormat(Format):
         finally:
             if writer is not None:
                 writer.close()
-
-    def _batches(self, file: pyarrow.parquet.ParquetFile) -> Iterator[pyarrow.RecordBatch]:
-        """Read some row groups at a time.
-
-        A call of `iter_batches` takes a megabyte or two more for each row group that it reads, and
-        gives them back when it ends.
-        """
-        groups: list[int] = []
-        rows = 0
-        for group in range(file.num_row_groups):
-            groups.append(group)
-            rows += file.metadata.row_group(group).num_rows
-            # Where one call ends, so does a part: small groups are read together.
-            if rows >= _PARTS_AT_ONCE * self.part_rows or group == file.num_row_groups - 1:
-                yield from file.iter_batches(self.part_rows, row_groups=groups)
-                groups, rows = [], 0
 
     def _check_schema(self, schema: pyarrow.Schema) -> None:
         self._check_columns(schema.names)

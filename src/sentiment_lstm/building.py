@@ -1,0 +1,55 @@
+"""A recipe and a tokenizer in, the untrained model out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from sentiment_lstm.embeddings import pretrained_embeddings
+from sentiment_lstm.errors import RecipeError
+from sentiment_lstm.model import SentimentConfig, SentimentModel
+from sentiment_lstm.precision import fast_bfloat16
+from sentiment_lstm.recipes import Recipe
+
+__all__ = ["build_model", "set_precision"]
+
+
+def build_model(
+    recipe: Recipe, tokenizer: PreTrainedTokenizerFast, label_names: list[str]
+) -> SentimentModel:
+    """Build the untrained model of a recipe; its weights depend on torch's global seed.
+
+    Raises:
+        RecipeError: a setting of the recipe's section [model] is out of its range.
+    """
+    settings = asdict(recipe.model)
+    start_from_pretrained = settings.pop("pretrained_embeddings")
+    longest_ngram = settings.pop("longest_ngram")
+    tokens = recipe.tokens
+    try:
+        config = SentimentConfig(
+            **{**settings, "segment_length": settings["segment_length"] or None},
+            vocab_size=len(tokenizer),
+            pad_token_id=int(tokenizer.get_vocab()[str(tokenizer.pad_token)]),
+            fixed_length=tokens.max_length_tokens if tokens.fixed_length else None,
+            ngram_orders=list(range(1, longest_ngram + 1)),
+            ordinal=recipe.training.ordinal,
+            id2label=dict(enumerate(label_names)),
+            label2id={name: class_id for class_id, name in enumerate(label_names)},
+        )
+    except ValueError as error:
+        raise RecipeError(f"recipe {recipe.name}, section [model]: {error}") from error
+    model = SentimentModel(config)
+    if start_from_pretrained:
+        vectors = pretrained_embeddings(tokenizer, embedding_size=config.embedding_size)
+        model.embedding.weight.data.copy_(torch.from_numpy(vectors))
+    return model
+
+
+def set_precision(model: SentimentModel, recipe: Recipe) -> None:
+    """Let the LSTM be trained in the precision of the recipe, on this machine."""
+    model.encoder.low_precision = recipe.training.precision == "bfloat16" or (
+        recipe.training.precision == "auto" and fast_bfloat16()
+    )
