@@ -97,6 +97,30 @@ def test_a_tiny_encoder_learns_what_the_reviews_tell(finetuned):
     assert not result.resumed
 
 
+def test_what_other_teachers_say_of_unlabelled_texts_is_learnt(encoder: Path, tmp_path: Path):
+    few, many = film_reviews(20), film_reviews(200, seed=1)
+    truth = np.array(many["label"])
+    said = np.where(truth[:, None] == [0, 1], 0.85, 0.15).astype(np.float32)
+
+    def accuracy_and_confidence(name: str, **taught: object) -> tuple[float, float]:
+        result = finetune_teacher(
+            DatasetDict(train=few), encoder, tmp_path / name, settings=SETTINGS, **taught
+        )
+        teacher = load_teacher(str(result.output), label_names=["bad", "good"])
+        fresh = film_reviews(100, seed=2)
+        given = teacher.predict_proba(list(fresh["text"]))
+        return (given.argmax(1) == fresh["label"]).mean(), given.max(1).mean()
+
+    alone, _ = accuracy_and_confidence("alone")
+    taught, confidence = accuracy_and_confidence(
+        "taught", unlabelled=list(many["text"]), soft_labels=said
+    )
+    assert taught > max(alone, 0.8)
+    assert confidence == pytest.approx(0.85, abs=0.07)  # as sure as those who taught it
+    data = json.loads((tmp_path / "taught" / "training.json").read_text())["data"]
+    assert data["unlabelled"] is not None
+
+
 def test_a_teacher_reads_reviews_as_its_validation_did(finetuned):
     result, _, reviews = finetuned
     _, validation = split_reviews(reviews["train"], test_size=0.1, seed=0)

@@ -39,6 +39,7 @@ batch_size = 20
 learning_rate = 1e-2
 validation_size = 0.2
 sentences = 20
+adversarial_epsilon = 0.2
 """
 
 

@@ -49,13 +49,14 @@ objective = "region"
 batch_size = 64
 negatives = 30
 [distillation]
-teachers = ["finetune:{encoder}", "nb-ngrams@0.5", "self"]
+teachers = ["finetune:{encoder}", "nb-ngrams@0.5", "self", "distil:{encoder}"]
 [training]
 epochs = 2
 batch_size = 40
 learning_rate = 1e-2
 validation_size = 0.2
 sentences = 50
+adversarial_epsilon = 0.2
 """
 
 
@@ -103,7 +104,7 @@ def test_killed_in_a_stage_before_the_training_it_goes_on_and_ends_the_same(
     assert killed.keys() == undisturbed.keys()
     assert all(torch.equal(killed[name], undisturbed[name]) for name in killed)
     training = json.loads((tmp_path / "killed" / "training.json").read_text())
-    assert {"pretraining", "teacher 1", "teacher 3", "training"} <= training["stage_seconds"].keys()
+    assert {"pretraining", "teacher 1", "teacher 3", "teacher 4", "training"} <= training["stage_seconds"].keys()
     assert training["seconds"] == pytest.approx(sum(training["stage_seconds"].values()), abs=1)
     assert not work.exists()
 

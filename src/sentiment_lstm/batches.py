@@ -81,7 +81,9 @@ def collate_ragged(rows: Sequence[dict], *, pad_token_id: int = 0) -> dict[str, 
     attention_mask = (torch.arange(input_ids.shape[1]) < torch.from_numpy(lengths)[:, None]).long()
     batch = {"input_ids": input_ids, "attention_mask": attention_mask}
     if "labels" in rows[0]:
-        batch["labels"] = torch.tensor([row["labels"] for row in rows])
+        # As one array first: a list of arrays would be copied number by number.
+        labels = torch.from_numpy(np.asarray([row["labels"] for row in rows]))
+        batch["labels"] = labels.float() if labels.is_floating_point() else labels
     return batch
 
 

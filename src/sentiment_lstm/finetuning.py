@@ -6,6 +6,7 @@ training.json of ours. An unfinished training keeps its checkpoints in ``NAME.tr
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 import time
@@ -15,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -37,6 +40,7 @@ from sentiment_lstm.teacher_trainer import (
     read_teacher_history,
 )
 from sentiment_lstm.teachers import WINDOW_SETTING, weights_identity
+from sentiment_lstm.text import hash_text
 from sentiment_lstm.tokens import embedded_bert_folder, load_tokenizer, with_markup_rule
 from sentiment_lstm.windows import frame_of
 
@@ -84,6 +88,8 @@ def finetune_teacher(
     resume: bool = False,
     restart: bool = False,
     checkpoint_steps: int = 200,
+    unlabelled: Sequence[str] = (),
+    soft_labels: NDArray[np.float32] | None = None,
     on_epoch: Callable[[TeacherEpoch], None] | None = None,
     progress: bool = False,
 ) -> FinetuningResult:
@@ -103,6 +109,9 @@ def finetune_teacher(
         resume: go on with the unfinished training of this output.
         restart: throw an unfinished training of this output away.
         checkpoint_steps: batches from one checkpoint to the next.
+        unlabelled: M texts that are learnt from beside the labelled ones.
+        soft_labels: what other teachers say of them, (M, C) probabilities; needed where there are
+            such texts.
         on_epoch: called with the record of each epoch.
         progress: draw a progress bar on standard error, where that is a terminal.
 
@@ -140,6 +149,7 @@ def finetune_teacher(
                 "source": source,
                 "train": fingerprint(train),
                 "validation": None if validation is None else fingerprint(validation),
+                "unlabelled": _hash(unlabelled, soft_labels),
             },
             "versions": runs.versions(),
         }
@@ -150,7 +160,8 @@ def finetune_teacher(
             model,
             tokenizer,
             frame,
-            train=train,
+            texts=[*train["text"], *unlabelled],
+            targets=_targets(train, soft_labels),
             validation=validation,
             settings=settings,
             work=work,
@@ -181,6 +192,25 @@ def finetune_teacher(
         shutil.rmtree(work, ignore_errors=True)
     ranks.wait()
     return result
+
+
+def _targets(
+    train: datasets.Dataset, soft_labels: NDArray[np.float32] | None
+) -> list[int] | NDArray[np.float32]:
+    """Give the classes of labelled texts, and behind them what is said of unlabelled ones."""
+    if soft_labels is None:
+        return list(train["label"])
+    classes = np.eye(soft_labels.shape[1], dtype=np.float32)
+    return np.concatenate([classes[np.asarray(train["label"])], soft_labels])
+
+
+def _hash(texts: Sequence[str], soft_labels: NDArray[np.float32] | None) -> str | None:
+    if soft_labels is None:
+        return None
+    digest = hashlib.sha256(soft_labels.tobytes())
+    for text in texts:
+        hash_text(digest, text)
+    return digest.hexdigest()[:16]
 
 
 def _load_encoder(

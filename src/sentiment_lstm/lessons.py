@@ -32,7 +32,7 @@ from sentiment_lstm.teachers import Teacher
 from sentiment_lstm.text import is_blank, sentences
 from sentiment_lstm.tokens import tokenize_reviews
 
-__all__ = ["Lessons", "draw_sentences", "prepare_lessons", "unlabelled_texts"]
+__all__ = ["Lessons", "ask_teacher", "draw_sentences", "prepare_lessons", "unlabelled_texts"]
 
 logger = logging.getLogger(__name__)
 
@@ -106,9 +106,7 @@ def prepare_lessons(
             share = recipe.distillation.teacher_share if name == "labelled" else 1.0
             targets = 0.0
             if share > 0:
-                targets = share * _soft_labels(
-                    teacher, part, folder / name, _counter(on_progress, name, len(part))
-                )
+                targets = share * ask_teacher(teacher, part, folder / name, on_progress=on_progress)
             if share < 1:
                 targets = targets + (1 - share) * _truth(part, recipe)
             tokenized = _with_probabilities(tokenized, np.asarray(targets, dtype=np.float32))
@@ -188,13 +186,28 @@ def unlabelled_texts(texts: datasets.Dataset, features: datasets.Features) -> da
     return kept
 
 
-def _soft_labels(
+def ask_teacher(
     teacher: Teacher,
     part: datasets.Dataset,
     folder: Path,
-    report: Callable[[int], None],
+    *,
+    on_progress: Callable[[str, int, int], None] | None = None,
 ) -> NDArray[np.float32]:
-    """Ask the teacher, every process for its part of the texts: (N, C)."""
+    """Ask a teacher for its opinion of texts, every process for its part of them.
+
+    Args:
+        teacher: from `load_teachers`.
+        part: a column `text`, and the classes of `label`.
+        folder: where the answers are kept; named after the kind of text.
+        on_progress: called with that kind, how many are done and how many there are.
+
+    Returns:
+        (N, C) probabilities.
+
+    Raises:
+        DataError: the folder holds the soft labels of other texts or another teacher.
+    """
+    report = _counter(on_progress, folder.name, len(part))
     # Read where they lie on disk, a slice at a time.
     texts: Any = part.select_columns("text")["text"]
     ask = partial(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -96,7 +96,8 @@ def make_teacher_trainer(
     tokenizer: PreTrainedTokenizerFast,
     frame: Frame,
     *,
-    train: datasets.Dataset,
+    texts: Sequence[str],
+    targets: Sequence[int] | NDArray[np.float32],
     validation: datasets.Dataset | None,
     settings: FinetuningSettings,
     work: Path,
@@ -112,8 +113,9 @@ def make_teacher_trainer(
         model: with a head for the labels.
         tokenizer: its own.
         frame: of its windows.
-        train: columns `text` and `label`.
-        validation: likewise; None trains without one.
+        texts: N training texts.
+        targets: their class ids (N,), or the probability of every class (N, C).
+        validation: columns `text` and `label`; None trains without one.
         settings: all but the share of the validation split are used.
         work: where checkpoints and the clock's reading go.
         seed: of the windows, the order and the dropout.
@@ -151,7 +153,7 @@ def make_teacher_trainer(
         dataloader_pin_memory=has_gpu,
         **{"use_cpu": not has_gpu, **shared},
     )
-    data = _ReviewWindows(tokenizer, train, frame)
+    data = _ReviewWindows(tokenizer, texts, targets, frame)
     trainer = TeacherTrainer(
         windows=RandomWindows(
             data.lengths(),
@@ -184,12 +186,14 @@ class _ReviewWindows(Dataset):
     """Reviews as token ids, of which an index `(row, start, end)` gives a window."""
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerFast, reviews: datasets.Dataset, frame: Frame
+        self,
+        tokenizer: PreTrainedTokenizerFast,
+        texts: Sequence[str],
+        targets: Sequence[int] | NDArray[np.float32],
+        frame: Frame,
     ) -> None:
-        self._ids = [
-            np.asarray(ids, dtype=np.int32) for ids in plain_ids(tokenizer, list(reviews["text"]))
-        ]
-        self._labels: list[int] = list(reviews["label"])
+        self._ids = [np.asarray(ids, dtype=np.int32) for ids in plain_ids(tokenizer, texts)]
+        self._targets = targets
         self._frame = frame
 
     def __len__(self) -> int:
@@ -198,7 +202,7 @@ class _ReviewWindows(Dataset):
     def __getitem__(self, window: tuple[int, int, int]) -> dict[str, Any]:
         row, start, end = window
         input_ids = self._frame.around(self._ids[row][start:end].tolist())
-        return {"input_ids": input_ids, "labels": self._labels[row]}
+        return {"input_ids": input_ids, "labels": self._targets[row]}
 
     def lengths(self) -> NDArray[np.int64]:
         return np.array([len(ids) for ids in self._ids], dtype=np.int64)
@@ -219,6 +223,20 @@ class TeacherTrainer(ranks.RankTrainer):
         self._frame = frame
         self._tokenizer = tokenizer
         super().__init__(**rest)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        del num_items_in_batch
+        # The models of `transformers` take probabilities for several labels of one text.
+        labels = inputs["labels"]
+        outputs = model(**{name: value for name, value in inputs.items() if name != "labels"})
+        loss = nn.functional.cross_entropy(outputs.logits.float(), labels)
+        return (loss, outputs) if return_outputs else loss
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         validation: Any = self.eval_dataset

@@ -3,6 +3,8 @@
 A recipe may name teachers that are not there yet, and are made from the training split alone::
 
     finetune:ENCODER    a pre-trained encoder (`embedded`, a hub name, a folder), fine-tuned
+    distil:ENCODER      such an encoder, fine-tuned to the labels and to what the teachers that
+                        stand before it say of unlabelled text (after Blum & Mitchell 1998)
     self                this recipe with the teachers that stand before it; what that model says of
                         unlabelled text is learnt in a second round (self-training, Scudder 1965)
 """
@@ -20,15 +22,16 @@ import datasets
 
 from sentiment_lstm import artefact, ranks, runs
 from sentiment_lstm.finetuning import FinetuningSettings, finetune_teacher
-from sentiment_lstm.lessons import unlabelled_texts
+from sentiment_lstm.lessons import ask_teacher, unlabelled_texts
 from sentiment_lstm.recipes import Recipe, override
 from sentiment_lstm.runs import Stages
+from sentiment_lstm.teachers import load_teachers
 
 __all__ = ["make_teachers", "texts_to_learn_from"]
 
 logger = logging.getLogger(__name__)
 
-_SELF, _FINETUNE = "self", "finetune:"
+_SELF, _FINETUNE, _DISTIL = "self", "finetune:", "distil:"
 
 
 def texts_to_learn_from(
@@ -94,7 +97,7 @@ def make_teachers(
     made: list[str] = []
     for place, spec in enumerate(recipe.distillation.teachers, start=1):
         name, at, weight = spec.partition("@")
-        if not (name == _SELF or name.startswith(_FINETUNE)):
+        if not (name == _SELF or name.startswith((_FINETUNE, _DISTIL))):
             made.append(spec)
             continue
         with stages.timed(f"teacher {place}") as folder:
@@ -116,16 +119,38 @@ def make_teachers(
                     on_stage=lambda line: stages.on_stage(f"  {line}"),
                 )
             else:
+                kind, _, encoder = name.partition(":")
+                taught: dict[str, Any] = {}
+                if f"{kind}:" == _DISTIL and made and unlabelled is not None:
+                    taught = _opinions(
+                        made, train_split, unlabelled, folder=folder / "unlabelled", stages=stages
+                    )
                 finetune_teacher(
                     splits,
-                    name.removeprefix(_FINETUNE),
+                    encoder,
                     output,
                     settings=FinetuningSettings(epochs=recipe.distillation.teacher_epochs),
                     seed=seed,
                     resume=unfinished,
+                    **taught,
                 )
         made.append(f"{output}{at}{weight}")
     return made
+
+
+def _opinions(
+    specs: list[str],
+    train_split: datasets.Dataset,
+    unlabelled: datasets.Dataset,
+    *,
+    folder: Path,
+    stages: Stages,
+) -> dict[str, Any]:
+    """Ask the teachers that stand there already about the unlabelled texts."""
+    names = train_split.features["label"].names
+    teacher = load_teachers(specs, label_names=names, train=train_split)
+    soft_labels = ask_teacher(teacher, unlabelled, folder, on_progress=stages.progress)
+    return {"unlabelled": list(unlabelled["text"]), "soft_labels": soft_labels}
 
 
 def _how_far(output: Path) -> tuple[bool, bool]:

@@ -22,6 +22,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback, Tra
 from transformers.trainer_pt_utils import LabelSmoother
 
 from sentiment_lstm import ranks, runs
+from sentiment_lstm.adversarial import Adversary
 from sentiment_lstm.batches import (
     LengthBucketSampler,
     collate_ragged,
@@ -167,6 +168,7 @@ class SentimentTrainer(ranks.RankTrainer):
         self._lengths = lengths
         self._recipe = recipe
         self._correct = torch.zeros(2)  # right ones, all of them
+        self._counts = True
         self._epoch_started = time.perf_counter()
         super().__init__(**arguments)
         if self.label_smoother is not None:
@@ -193,11 +195,33 @@ class SentimentTrainer(ranks.RankTrainer):
             model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch
         )
         loss, outputs = computed
-        if model.training:
+        if model.training and self._counts:
             truth = labels.argmax(1) if labels.ndim == 2 else labels
             right = (outputs.logits.detach().argmax(1) == truth).sum()
             self._correct += torch.tensor([float(right), float(len(labels))])
         return (loss, outputs) if return_outputs else loss
+
+    def training_step(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor:
+        # The gradients of both readings add up; the loss of the first is the one that is told.
+        step = partial(super().training_step, model, num_items_in_batch=num_items_in_batch)
+        epsilon = self._recipe.training.adversarial_epsilon
+        if not epsilon:
+            return step(inputs)
+        bare: Any = self.accelerator.unwrap_model(model)
+        adversary = Adversary(epsilon)
+        try:
+            bare.perturb = adversary.listen
+            loss = step(dict(inputs))
+            bare.perturb, self._counts = adversary.disturb, False
+            step(dict(inputs))
+        finally:
+            bare.perturb, self._counts = None, True
+        return loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if "loss" in logs:

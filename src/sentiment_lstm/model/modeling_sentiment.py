@@ -6,6 +6,7 @@ batch that hold text, E embedding, H hidden, D directions, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -64,6 +65,8 @@ class SentimentModel(PreTrainedModel):
             if config.ngram_buckets
             else None
         )
+        # What a training does to the embedded segments of a batch; no property of the weights.
+        self.perturb: Callable[[Tensor, Segments], Tensor] | None = None
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Embedding:
@@ -120,7 +123,7 @@ class SentimentModel(PreTrainedModel):
             States (B, S * W, D * H) float32 and their mask (B, S * W) bool, in reading order.
         """
         segments = self._segments(input_ids, mask)
-        states = self.encoder(self._embed(segments.rows), segments.rows_mask)  # (R, W, D * H)
+        states = self.encoder(self._embed(segments), segments.rows_mask)  # (R, W, D * H)
         width = segments.mask.shape[2]
         grid = segments.spread(states[:, :width].float())  # (B, S, W, D * H)
         return grid.flatten(1, 2), segments.mask.flatten(1)
@@ -144,7 +147,7 @@ class SentimentModel(PreTrainedModel):
             return torch.einsum("bn,bnh->bh", self.attend(states, mask), states)
         segments = self._segments(input_ids, mask)
         # Neither sum nor maximum asks for an order, so the states stay as each direction read them.
-        directions = self.encoder.directions(self._embed(segments.rows), segments.rows_mask)
+        directions = self.encoder.directions(self._embed(segments), segments.rows_mask)
         parts = [
             sum_and_max(states, segments.rows_mask) for states in directions if states is not None
         ]
@@ -313,11 +316,13 @@ class SentimentModel(PreTrainedModel):
             input_ids, mask, segment_length=self.config.segment_length or input_ids.shape[1]
         )
 
-    def _embed(self, input_ids: Tensor) -> Tensor:
-        embedded = self.embedding(input_ids)  # (R, W, E)
+    def _embed(self, segments: Segments) -> Tensor:
+        embedded = self.embedding(segments.rows)  # (R, W, E)
+        if self.perturb is not None:
+            embedded = self.perturb(embedded, segments)
         if self.training and self.config.word_dropout > 0:
-            kept = torch.rand(input_ids.shape, device=input_ids.device) >= self.config.word_dropout
-            embedded = embedded * kept.unsqueeze(2)
+            kept = torch.rand(embedded.shape[:2], device=embedded.device)
+            embedded = embedded * (kept >= self.config.word_dropout).unsqueeze(2)
         return self.embedding_dropout(embedded)
 
     def _init_weights(self, module: nn.Module) -> None:

@@ -95,6 +95,11 @@ class Segments(NamedTuple):
     full: Tensor  # (R',) int64, where in the flattened (B, S) each row that holds text belongs
     mask: Tensor  # (B, S, W') bool, True at tokens, without the padding of the rows
 
+    @property
+    def reviews(self) -> Tensor:
+        """The review of the batch that each row with text belongs to: (R',) int64."""
+        return self.full // self.mask.shape[1]
+
     def spread(self, values: Tensor, *, empty: float = 0.0) -> Tensor:
         """Give each row back to its review: (R, ...) -> (B, S, ...), `empty` where no text is."""
         reviews, segments = self.mask.shape[:2]

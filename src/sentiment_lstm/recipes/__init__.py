@@ -93,6 +93,8 @@ class TrainingSettings:
     validation_size: float = 0.1  # share of train; 0 trains on all of it, and picks no epoch
     patience: int = 0  # epochs without a better validation accuracy before stopping; 0 never stops
     precision: str = "auto"  # of the LSTM: bfloat16 where the processor multiplies it faster
+    # How far each review's embeddings are moved against the model, see `Adversary`; 0 reads once.
+    adversarial_epsilon: float = 0.0
     sentences: int = 0  # drawn from the reviews and trained on beside them
 
     def __post_init__(self) -> None:
@@ -106,6 +108,7 @@ class TrainingSettings:
         _check_range("training.ordinal_slope", self.ordinal_slope, above=0, below=100)
         _check_range("training.validation_size", self.validation_size, low=0, below=1)
         _check_range("training.patience", self.patience, low=0)
+        _check_range("training.adversarial_epsilon", self.adversarial_epsilon, low=0)
         _check_range("training.sentences", self.sentences, low=0)
         _check_choice("training.schedule", self.schedule, SCHEDULES)
         _check_choice("training.precision", self.precision, PRECISIONS)
