@@ -104,7 +104,8 @@ def test_killed_in_a_stage_before_the_training_it_goes_on_and_ends_the_same(
     assert killed.keys() == undisturbed.keys()
     assert all(torch.equal(killed[name], undisturbed[name]) for name in killed)
     training = json.loads((tmp_path / "killed" / "training.json").read_text())
-    assert {"pretraining", "teacher 1", "teacher 3", "teacher 4", "training"} <= training["stage_seconds"].keys()
+    made = {"pretraining", "teacher 1", "teacher 3", "teacher 4", "training"}
+    assert made <= training["stage_seconds"].keys()
     assert training["seconds"] == pytest.approx(sum(training["stage_seconds"].values()), abs=1)
     assert not work.exists()
 
