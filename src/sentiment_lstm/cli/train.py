@@ -54,8 +54,8 @@ def train(
         typer.Option(
             "--teacher",
             help="Learn from its opinion, too: a model folder, a hub name, nb-ngrams, tfidf, self, "
-            "finetune:ENCODER, or module:attribute of a scikit-learn pipeline; SPEC@2 weighs it "
-            "twice. May be repeated.",
+            "finetune:ENCODER, distil:ENCODER, or module:attribute of a scikit-learn pipeline; "
+            "SPEC@2 weighs it twice. May be repeated.",
         ),
     ] = None,
     unlabelled: Annotated[
