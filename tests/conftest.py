@@ -51,6 +51,7 @@ def quick_recipe() -> Recipe:
             "training.epochs=2",
             "training.learning_rate=1e-2",
             "training.sentences=0",
+            "training.adversarial_epsilon=0.0",
         ],
     )
 
