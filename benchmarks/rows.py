@@ -192,29 +192,48 @@ class FinetunedRow(Row):
         }
 
     def fit(self, reviews: datasets.DatasetDict, *, seed: int) -> dict[str, Any]:
-        """Fine-tune on `train` alone, and load the saved model back."""
+        """Fine-tune on `train` alone, and load the saved model back.
+
+        What stands finished is taken as it is, its time with it; what was killed goes on.
+        """
         from sentiment_lstm.finetuning import EMBEDDED, finetune_teacher
         from sentiment_lstm.teachers import load_teacher
 
         self._folder = self._models / f"{self.name}-seed{seed}"
-        start = time.perf_counter()
-        with _empty_token_cache():
-            result = finetune_teacher(
-                datasets.DatasetDict({"train": reviews["train"]}),
-                EMBEDDED,
-                self._folder,
-                seed=seed,
-                restart=True,
-                on_epoch=lambda record: self._say(
-                    f"  epoch {record.epoch}: train loss {record.train_loss:.4f}"
-                ),
-            )
+        train = datasets.DatasetDict({"train": reviews["train"]})
+        if not self._stands(train, seed):
+            unfinished = self._folder.with_name(f"{self._folder.name}.training").is_dir()
+            with _empty_token_cache():
+                finetune_teacher(
+                    train,
+                    EMBEDDED,
+                    self._folder,
+                    seed=seed,
+                    resume=unfinished,
+                    on_epoch=lambda record: self._say(
+                        f"  epoch {record.epoch}: train loss {record.train_loss:.4f}"
+                    ),
+                )
         names = reviews["train"].features["label"].names
         self._teacher = load_teacher(str(self._folder), label_names=names)
+        seconds = artefact.read_json(self._folder / artefact.TRAINING)["seconds"]
         return {
-            "training_seconds": round(time.perf_counter() - start, 2),
-            "training": {"optimization_seconds": round(result.seconds, 2)},
+            "training_seconds": seconds,
+            "training": {"optimization_seconds": seconds},
         }
+
+    def _stands(self, reviews: datasets.DatasetDict, seed: int) -> bool:
+        """Tell whether the folder holds an encoder fine-tuned with these settings to these."""
+        path = self._folder / artefact.TRAINING
+        if not path.is_file():
+            return False
+        training, settings = artefact.read_json(path), self.settings["finetuning"]
+        train_split, _, _ = training_splits(reviews, validation_size=settings["validation_size"])
+        return (
+            training["seed"] == seed
+            and plain(training["finetuning"]) == plain(settings)
+            and training["data"]["train"] == fingerprint(train_split)
+        )
 
     def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Give the probability of either class for every text, (N, 2)."""
