@@ -30,6 +30,7 @@ SMALL = [
     "training.epochs=1",
     "training.batch_size=16",
     "training.learning_rate=1e-2",
+    "training.adversarial_epsilon=0.0",
 ]
 GOOD, BAD = "a fine film , finely acted", "a dull film , dully acted"
 
