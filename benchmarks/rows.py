@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from baselines import Baseline
 from records import plain
-from sentiment_lstm import artefact
+from sentiment_lstm import artefact, runs
 from sentiment_lstm.data import fingerprint, split_reviews, training_splits
 from sentiment_lstm.errors import RecipeError
 from sentiment_lstm.prediction import load
@@ -106,15 +106,15 @@ class RecipeRow(Row):
         what was killed goes on.
         """
         self._folder = self._models / f"{self.name}-seed{seed}"
-        if not self._stands(reviews, seed):
-            unfinished = self._folder.with_name(f"{self._folder.name}.training").is_dir()
+        size = self._recipe.training.validation_size
+        if not _stands(self._folder, "recipe", self.has_settings, reviews, size, seed=seed):
             with _empty_token_cache():
                 train(
                     reviews,
                     self._recipe,
                     self._folder,
                     seed=seed,
-                    resume=unfinished,
+                    resume=runs.training_folder(self._folder).is_dir(),
                     on_epoch=self._show,
                     on_stage=lambda line: self._say(f"  {line}"),
                 )
@@ -128,21 +128,6 @@ class RecipeRow(Row):
                 "padding_share": training["padding_share"],
             },
         }
-
-    def _stands(self, reviews: datasets.DatasetDict, seed: int) -> bool:
-        """Tell whether the folder holds a model of this recipe, seed and reviews."""
-        path = self._folder / artefact.TRAINING
-        if not path.is_file():
-            return False
-        training = artefact.read_json(path)
-        train_split, _, _ = training_splits(
-            reviews, validation_size=self._recipe.training.validation_size
-        )
-        return (
-            training["seed"] == seed
-            and self.has_settings(training["recipe"])
-            and training["data"]["train"] == fingerprint(train_split)
-        )
 
     def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Give the calibrated probability of either class for every text, (N, 2)."""
@@ -201,15 +186,22 @@ class FinetunedRow(Row):
 
         self._folder = self._models / f"{self.name}-seed{seed}"
         train = datasets.DatasetDict({"train": reviews["train"]})
-        if not self._stands(train, seed):
-            unfinished = self._folder.with_name(f"{self._folder.name}.training").is_dir()
+        settings = self.settings["finetuning"]
+        if not _stands(
+            self._folder,
+            "finetuning",
+            lambda recorded: plain(recorded) == plain(settings),
+            train,
+            settings["validation_size"],
+            seed=seed,
+        ):
             with _empty_token_cache():
                 finetune_teacher(
                     train,
                     EMBEDDED,
                     self._folder,
                     seed=seed,
-                    resume=unfinished,
+                    resume=runs.training_folder(self._folder).is_dir(),
                     on_epoch=lambda record: self._say(
                         f"  epoch {record.epoch}: train loss {record.train_loss:.4f}"
                     ),
@@ -221,19 +213,6 @@ class FinetunedRow(Row):
             "training_seconds": seconds,
             "training": {"optimization_seconds": seconds},
         }
-
-    def _stands(self, reviews: datasets.DatasetDict, seed: int) -> bool:
-        """Tell whether the folder holds an encoder fine-tuned with these settings to these."""
-        path = self._folder / artefact.TRAINING
-        if not path.is_file():
-            return False
-        training, settings = artefact.read_json(path), self.settings["finetuning"]
-        train_split, _, _ = training_splits(reviews, validation_size=settings["validation_size"])
-        return (
-            training["seed"] == seed
-            and plain(training["finetuning"]) == plain(settings)
-            and training["data"]["train"] == fingerprint(train_split)
-        )
 
     def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Give the probability of either class for every text, (N, 2)."""
@@ -295,6 +274,37 @@ class BaselineRow(Row):
 def class_ids(reviews: datasets.Dataset) -> NDArray[np.int64]:
     """Give the labels as an array (N,)."""
     return np.asarray(reviews["label"], dtype=np.int64)
+
+
+def _stands(
+    folder: Path,
+    section: str,
+    has_settings: Callable[[Mapping[str, Any]], bool],
+    reviews: datasets.DatasetDict,
+    validation_size: float,
+    *,
+    seed: int,
+) -> bool:
+    """Tell whether a folder holds what was trained with these settings, seed and reviews.
+
+    Args:
+        folder: of the model.
+        section: of its record, where the settings stand.
+        has_settings: tells whether they are those of today.
+        reviews: split `train`.
+        validation_size: the share of it that the training holds out.
+        seed: of the training.
+    """
+    path = folder / artefact.TRAINING
+    if not path.is_file():
+        return False
+    training = artefact.read_json(path)
+    train_split, _, _ = training_splits(reviews, validation_size=validation_size)
+    return (
+        training["seed"] == seed
+        and has_settings(training[section])
+        and training["data"]["train"] == fingerprint(train_split)
+    )
 
 
 def _model_bytes(folder: Path) -> int:

@@ -33,6 +33,7 @@ from sentiment_lstm.data import fingerprint, training_splits
 from sentiment_lstm.errors import ModelError
 from sentiment_lstm.hub import only_local_files
 from sentiment_lstm.quiet import quiet_libraries
+from sentiment_lstm.soft_labels import fingerprint_texts
 from sentiment_lstm.teacher_trainer import (
     FinetuningSettings,
     TeacherEpoch,
@@ -40,7 +41,6 @@ from sentiment_lstm.teacher_trainer import (
     read_teacher_history,
 )
 from sentiment_lstm.teachers import WINDOW_SETTING, weights_identity
-from sentiment_lstm.text import hash_text
 from sentiment_lstm.tokens import embedded_bert_folder, load_tokenizer, with_markup_rule
 from sentiment_lstm.windows import frame_of
 
@@ -207,10 +207,8 @@ def _targets(
 def _hash(texts: Sequence[str], soft_labels: NDArray[np.float32] | None) -> str | None:
     if soft_labels is None:
         return None
-    digest = hashlib.sha256(soft_labels.tobytes())
-    for text in texts:
-        hash_text(digest, text)
-    return digest.hexdigest()[:16]
+    said = fingerprint_texts(texts).encode() + soft_labels.tobytes()
+    return hashlib.sha256(said).hexdigest()[:16]
 
 
 def _load_encoder(

@@ -30,7 +30,7 @@ from sentiment_lstm.text import hash_text
 if TYPE_CHECKING:
     from sentiment_lstm.teachers import Teacher
 
-__all__ = ["CHUNK_ROWS", "soft_labels"]
+__all__ = ["CHUNK_ROWS", "fingerprint_texts", "soft_labels"]
 
 CHUNK_ROWS = 2_000
 _MANIFEST = "manifest.json"
@@ -71,7 +71,7 @@ def soft_labels(
     """
     folder = Path(folder)
     manifest = {
-        "texts": _fingerprint(texts),
+        "texts": fingerprint_texts(texts),
         "rows": len(texts),
         "teacher": teacher.name,
         "identity": teacher.identity,
@@ -97,7 +97,8 @@ def soft_labels(
     return probabilities
 
 
-def _fingerprint(texts: Sequence[str]) -> str:
+def fingerprint_texts(texts: Sequence[str]) -> str:
+    """Hash texts, read a part at a time, to 16 hex digits: the same for the same texts."""
     digest = hashlib.sha256()
     for start in range(0, len(texts), CHUNK_ROWS):
         for text in texts[start : start + CHUNK_ROWS]:

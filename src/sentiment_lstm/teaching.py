@@ -119,15 +119,14 @@ def make_teachers(
                     on_stage=lambda line: stages.on_stage(f"  {line}"),
                 )
             else:
-                kind, _, encoder = name.partition(":")
                 taught: dict[str, Any] = {}
-                if f"{kind}:" == _DISTIL and made and unlabelled is not None:
+                if name.startswith(_DISTIL) and made and unlabelled is not None:
                     taught = _opinions(
                         made, train_split, unlabelled, folder=folder / "unlabelled", stages=stages
                     )
                 finetune_teacher(
                     splits,
-                    encoder,
+                    name.partition(":")[2],
                     output,
                     settings=FinetuningSettings(epochs=recipe.distillation.teacher_epochs),
                     seed=seed,
