@@ -43,8 +43,8 @@ def test_it_says_what_pytorch_says(classifier: OnnxClassifier, exported: Path):
         assert (one.label, one.length_tokens) == (other.label, other.length_tokens)
 
 
-def test_the_short_way_of_ascii_gives_the_same_tokens(classifier: OnnxClassifier):
-    assert classifier._plain is not None
+def test_words_kept_in_mind_give_the_same_tokens(classifier: OnnxClassifier):
+    assert classifier._word_pieces is not None
     random = np.random.default_rng(0)
     alphabet = [chr(code) for code in range(128)] + ["<br />", "[SEP]", "[sep]", "don't", " the "]
     texts = ["".join(random.choice(alphabet, size=60)) for _ in range(500)]

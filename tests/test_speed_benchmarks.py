@@ -44,7 +44,7 @@ def test_prediction_is_timed_beside_its_rivals(exported: Path, source: Path, tmp
         assert speed > 0
         assert ratios[name] == pytest.approx(speeds[first] / speed, rel=0.02, abs=0.01)
         assert name in done.stdout
-    assert content["reviews"] == 80
+    assert content["reviews"] == 40  # half of the 80 were read to warm up
     assert content["threads"] == available_cpus()
     assert content["commit"] is None or re.match("[0-9a-f]{12}", content["commit"])
     single = content["single_review_ms"]

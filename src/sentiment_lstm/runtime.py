@@ -8,10 +8,8 @@ scoring another, and no thread waits for another at every step of the LSTM.
 from __future__ import annotations
 
 import functools
-import json
 import math
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,8 +21,8 @@ from numpy.typing import NDArray
 from sentiment_lstm import artefact
 from sentiment_lstm.classifier import ScoredTokens, TextClassifier
 from sentiment_lstm.errors import ModelError
-from sentiment_lstm.text import MARKUP_PATTERN
 from sentiment_lstm.token_budget import token_budget_batches
+from sentiment_lstm.word_pieces import word_pieces
 
 __all__ = ["OnnxClassifier", "available_cpus", "load"]
 
@@ -37,20 +35,6 @@ _CHUNK_TEXTS = 256
 _FEWEST_TEXTS = 16
 _WHOLE_LENGTH = 1e9
 _ERRORS_ONLY = 3
-# What `BertNormalizer` would change in a text of ASCII but for capitals.
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-# Found in a text as they stand, in capitals.
-_SPECIAL_TOKENS = ("[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]")
-_SPECIAL = re.compile("|".join(map(re.escape, _SPECIAL_TOKENS)))
-_MARKUP = re.compile(MARKUP_PATTERN)
-_MARKUP_RULE = {"type": "Replace", "pattern": {"Regex": MARKUP_PATTERN}, "content": " "}
-_BERT_RULE = {
-    "type": "BertNormalizer",
-    "clean_text": True,
-    "handle_chinese_chars": True,
-    "strip_accents": None,
-    "lowercase": True,
-}
 
 
 def load(
@@ -84,12 +68,10 @@ def load(
         )
     facts, thresholds = artefact.facts_and_thresholds(folder)
     tokenizer_file, tokenizer_config = (folder / name for name in artefact.TOKENIZER)
-    tokenizer = _tokenizer(tokenizer_file)
     return OnnxClassifier(
         _session(found[0], config),
         config,
-        tokenizer,
-        _tokenizer_of_plain_text(tokenizer, tokenizer_file),
+        _tokenizer(tokenizer_file),
         max_length_tokens=_max_length(tokenizer_config),
         threads=threads or available_cpus(),
         batch_tokens=batch_tokens,
@@ -105,8 +87,6 @@ class OnnxClassifier(TextClassifier):
         session: of :func:`load`, a thread each run.
         config: the content of config.json.
         tokenizer: that of the model.
-        plain_tokenizer: the same for ASCII whose markup, control characters and capitals are gone,
-            or None.
         max_length_tokens: where a text is cut, or None.
         threads: at most so many at once.
         batch_tokens: texts are scored together up to so many tokens.
@@ -119,7 +99,6 @@ class OnnxClassifier(TextClassifier):
         session: Any,  # noqa: ANN401 - onnxruntime is imported when a model is loaded
         config: Mapping[str, Any],
         tokenizer: Any,  # noqa: ANN401 - as is tokenizers
-        plain_tokenizer: Any | None,  # noqa: ANN401
         *,
         max_length_tokens: int | None,
         threads: int,
@@ -141,7 +120,7 @@ class OnnxClassifier(TextClassifier):
         self.batch_tokens = batch_tokens
         self._session = session
         self._tokenizer = tokenizer
-        self._plain = plain_tokenizer
+        self._word_pieces = word_pieces(tokenizer)
         self._pad_token_id = int(config.get("pad_token_id") or 0)
 
     def _score(
@@ -206,12 +185,9 @@ class OnnxClassifier(TextClassifier):
         )
 
     def _encode(self, text: str) -> list[int]:
-        """Tokenize a text; ASCII takes a shorter way, half as long, to the same ids."""
-        tokenizer = self._tokenizer
-        if self._plain is not None and text.isascii() and not _SPECIAL.search(text):
-            tokenizer, text = self._plain, _CONTROL.sub("", _MARKUP.sub(" ", text)).lower()
+        ids = self._word_pieces.encode(text) if self._word_pieces else None
         # A batch, of one: `encode` keeps every other thread of Python waiting, and finds offsets.
-        return tokenizer.encode_batch_fast([text])[0].ids
+        return self._tokenizer.encode_batch_fast([text])[0].ids if ids is None else ids
 
     def _run(self, ids: Sequence[Sequence[int]], *, explain: bool) -> list[NDArray[np.float32]]:
         lengths = np.array([len(row) for row in ids])
@@ -293,20 +269,6 @@ def _tokenizer(path: Path) -> Any:  # noqa: ANN401
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
-
-
-def _tokenizer_of_plain_text(tokenizer: Any, path: Path) -> Any | None:  # noqa: ANN401
-    """Give the tokenizer without its normalizer, where that is BERT's with our markup rule."""
-    normalizer = tokenizer.normalizer
-    values = json.loads(normalizer.__getstate__()) if normalizer else {}
-    rules = values.get("normalizers", [values])
-    special = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
-    if rules != [_MARKUP_RULE, _BERT_RULE] or special != set(_SPECIAL_TOKENS):
-        return None
-    # Read again: to write it out as JSON and read that takes twice as long.
-    plain = _tokenizer(path)
-    plain.normalizer = None
-    return plain
 
 
 def _max_length(path: Path) -> int | None:
