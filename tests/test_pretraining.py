@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 
 from sentiment_lstm import runs
 from sentiment_lstm.building import build_model
-from sentiment_lstm.pretraining import Pretraining, pretrain
+from sentiment_lstm.foretelling import Foretelling
+from sentiment_lstm.pretraining import pretrain
 from sentiment_lstm.recipes import PretrainingSettings, Recipe, override
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
-from tests.contracts import ragged_batch, small_model
 
 SETTINGS = PretrainingSettings(objective="region", batch_size=32, negatives=20, learning_rate=1e-2)
 
@@ -54,63 +54,6 @@ negatives = 30
 """
 
 
-def brute_force_loss(learner: Pretraining, input_ids: torch.Tensor, negatives: torch.Tensor):
-    """The loss of one unpadded segment, word by word and against a list of candidates."""
-    total = weight = 0.0
-    offset = learner.bias - (learner.drawn * learner.negatives).log()
-    for direction, head in enumerate(learner.heads):
-        ids = input_ids if direction == 0 else input_ids.flip(0)
-        lstm = (learner.encoder.forwards, learner.encoder.backwards)[direction][0]
-        states = lstm(learner.embedding(ids)[None])[0][0]
-        for place in range(len(ids)):
-            for ahead in range(1, learner.distance + 1):
-                if place + ahead >= len(ids):
-                    continue
-                target = int(ids[place + ahead])
-                words = list(dict.fromkeys([target, *negatives.tolist()]))
-                scores = learner.targets.weight[words] @ head(states[place]) + offset[words]
-                share = float(learner.weight[target])
-                total = total - share * scores.log_softmax(0)[0]
-                weight += share
-    return total / weight
-
-
-@pytest.mark.parametrize("objective", ["language_model", "region"])
-def test_the_loss_is_that_of_every_word_told_from_the_drawn_ones(objective: str):
-    model = small_model(segment_length=16)
-    counts = np.arange(1, 51)
-    settings = PretrainingSettings(objective=objective, distance_tokens=3, negatives=12)
-    learner = Pretraining(model, counts, settings).eval()
-    input_ids, mask = ragged_batch(9)
-    with torch.no_grad():
-        torch.manual_seed(4)
-        negatives = torch.multinomial(learner.drawn, learner.negatives)
-        torch.manual_seed(4)
-        loss = learner(input_ids, mask)["loss"]
-        torch.testing.assert_close(loss, brute_force_loss(learner, input_ids[0], negatives))
-
-
-def test_padding_of_a_batch_changes_no_loss():
-    learner = Pretraining(small_model(segment_length=16), np.ones(50, dtype=int), SETTINGS).eval()
-    input_ids, mask = ragged_batch(12, 5)
-    other = torch.where(mask.bool(), input_ids, 7)
-    with torch.no_grad():
-        losses = []
-        for ids in (input_ids, other):
-            torch.manual_seed(0)
-            losses.append(learner(ids, mask)["loss"])
-    torch.testing.assert_close(losses[0], losses[1])
-
-
-def test_frequent_words_are_targets_less_often_in_regions_only():
-    counts = np.array([0] + [100_000] + [10] * 48)
-    for objective, expected in (("region", False), ("language_model", True)):
-        settings = PretrainingSettings(objective=objective)
-        weight = Pretraining(small_model(), counts, settings).weight
-        assert bool(weight[1] == weight[2]) is expected
-        assert float(weight.max()) == 1.0
-
-
 @pytest.fixture
 def tokenized(sentences: DatasetDict) -> Dataset:
     return tokenize_reviews(sentences["train"], load_tokenizer())
@@ -124,7 +67,7 @@ def test_it_learns_changes_embedding_and_lstm_alone_and_is_not_run_twice(
     model = build_model(recipe, load_tokenizer(), ["negative", "positive"])
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     first = pretrain(model, [tokenized], SETTINGS, work=tmp_path, seed=0)
-    again = Pretraining(model, np.ones(model.config.vocab_size, dtype=int), SETTINGS)
+    again = Foretelling(model, np.ones(model.config.vocab_size, dtype=int), SETTINGS)
     assert again.embedding is model.embedding
     changed = {
         name for name, old in before.items() if not torch.equal(old, model.state_dict()[name])

@@ -1,8 +1,4 @@
-"""What the embedding and the LSTM learn from texts without labels, before they are trained on any.
-
-Shapes: R segments of a batch, W tokens of a segment, E embedding, H hidden, V word pieces, K
-negatives.
-"""
+"""What embedding and LSTM learn from texts without labels, before they are trained on any."""
 
 from __future__ import annotations
 
@@ -18,8 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-from torch.nn import functional
 from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -31,11 +25,11 @@ from sentiment_lstm.batches import (
     on_disk,
     segment_bounds,
 )
+from sentiment_lstm.foretelling import Foretelling
 from sentiment_lstm.model import SentimentModel
-from sentiment_lstm.model.segment_lstm import pad_to_common_shape, reverse_within_length
 from sentiment_lstm.recipes import PretrainingSettings
 
-__all__ = ["PRETRAINED", "Pretraining", "pretrain"]
+__all__ = ["PRETRAINED", "pretrain"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,109 +38,8 @@ PRETRAINED = "pretrained.safetensors"
 _TEXTS_AT_ONCE = 20_000
 _SHORTEST_SEGMENT = 4  # tokens; a shorter one has next to nothing to foretell
 _WARMUP_SHARE = 0.05
-_EMBEDDING_DROPOUT = 0.1
 _SAVES = 20  # checkpoints in one pretraining
-# Words more frequent than this are targets less often: the share at which word2vec begins to leave
-# words out, and by the same square root.
-_FREQUENT = 1e-3
-_NEGATIVES_POWER = 0.75
 _MAX_GRADIENT_NORM = 1.0
-
-
-class Pretraining(nn.Module):
-    """Foretell words from the states of both directions, each told from words drawn at random.
-
-    `language_model` foretells the next word piece (Dai & Le 2015, arXiv 1511.01432); `region` all
-    of the next few, whatever their order, with frequent words counting less (the two-view training
-    of Johnson & Zhang 2016, arXiv 1602.02373, with a sampled softmax, Jean et al. 2015, in place of
-    their squared loss). Going backward, the next ones are those before.
-
-    Args:
-        model: its embedding and encoder are trained in place; the rest is left alone.
-        counts: (V,) how often each word piece occurs in the texts.
-        settings: the recipe's.
-    """
-
-    drawn: Tensor
-    weight: Tensor
-
-    def __init__(
-        self, model: SentimentModel, counts: NDArray[np.int64], settings: PretrainingSettings
-    ) -> None:
-        super().__init__()
-        self.embedding = model.embedding
-        self.encoder = model.encoder
-        embedding_size, hidden_size = model.config.embedding_size, model.config.hidden_size
-        directions = 2 if model.config.bidirectional else 1
-        self.heads = nn.ModuleList(
-            nn.Linear(hidden_size, embedding_size) for _ in range(directions)
-        )
-        # Words foretold have vectors of their own, which start near those of the words read.
-        self.targets = nn.Embedding.from_pretrained(
-            model.embedding.weight.detach().clone() / embedding_size**0.25, freeze=False
-        )
-        share = torch.from_numpy(np.maximum(counts, 1e-3) / counts.sum()).float()
-        self.bias = nn.Parameter(share.log())
-        self.distance = settings.distance_tokens if settings.objective == "region" else 1
-        self.negatives = min(settings.negatives, int((counts > 0).sum()))
-        drawn = torch.from_numpy(counts / counts.sum()).float() ** _NEGATIVES_POWER
-        self.register_buffer("drawn", drawn / drawn.sum(), persistent=False)
-        weight = torch.ones_like(share)
-        if settings.objective == "region":
-            weight = (_FREQUENT / share).sqrt().clamp(max=1.0)
-        self.register_buffer("weight", weight, persistent=False)
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
-        """Give the mean loss, in nats a word foretold.
-
-        Args:
-            input_ids: (R, W) int64, segments of texts.
-            attention_mask: (R, W), 1 at tokens.
-        """
-        input_ids, mask = pad_to_common_shape(input_ids, attention_mask.bool())
-        embedded = functional.dropout(
-            self.embedding(input_ids), _EMBEDDING_DROPOUT, training=self.training
-        )
-        states = self.encoder.directions(embedded, mask)
-        orders = (input_ids, input_ids.gather(1, reverse_within_length(mask)))
-        negatives = torch.multinomial(self.drawn, self.negatives)  # (K,), none twice
-        total = weights = input_ids.new_zeros((), dtype=torch.float32)
-        for direction, head in enumerate(self.heads):
-            read = states[direction]
-            assert read is not None  # there are as many heads as directions
-            loss, weight = self._direction_loss(read, orders[direction], mask, head, negatives)
-            total, weights = total + loss, weights + weight
-        return {"loss": total / weights.clamp(min=1e-6)}
-
-    def _direction_loss(
-        self, states: Tensor, ids: Tensor, mask: Tensor, head: nn.Module, negatives: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Sum the weighted losses of one direction, and its weights.
-
-        Each word is told from the negatives, not from the other words of its own region. The
-        logarithm of how often a word is drawn is taken off its score, so that in the mean the loss
-        is that of the whole vocabulary.
-        """
-        low = self.encoder.low_precision and self.training
-        with torch.autocast(states.device.type, dtype=torch.bfloat16, enabled=low):
-            foretold = head(states)  # (R, W, E)
-            scores = foretold @ self.targets(negatives).T  # (R, W, K)
-        foretold = foretold.float()
-        offset = self.bias - (self.drawn * self.negatives).clamp(min=1e-12).log()  # (V,)
-        of_negatives = torch.logsumexp(scores.float() + offset[negatives], dim=2)  # (R, W)
-        is_negative = torch.zeros_like(offset, dtype=torch.bool).index_fill_(0, negatives, True)
-        vectors = self.targets(ids)  # (R, W, E)
-        total = weights = offset.new_zeros(())
-        for ahead in range(1, self.distance + 1):
-            target = ids[:, ahead:]
-            score = (foretold[:, :-ahead] * vectors[:, ahead:]).sum(2) + offset[target]
-            rest = of_negatives[:, :-ahead]
-            # A target that was drawn as a negative is in the sum already.
-            every = torch.where(is_negative[target], rest, torch.logaddexp(rest, score))
-            weight = self.weight[target] * mask[:, ahead:]
-            total = total + ((every - score) * weight).sum()
-            weights = weights + weight.sum()
-        return total, weights
 
 
 def pretrain(
@@ -185,7 +78,7 @@ def pretrain(
         logger.warning("No text is long enough to foretell a word in; there is no pre-training.")
         return float("nan")
     counts = segments.counts(model.config.vocab_size)
-    learner = Pretraining(model, counts, settings)
+    learner = Foretelling(model, counts, settings)
     steps = max_steps or -(-len(segments) // settings.batch_size) * settings.epochs
     arguments = TrainingArguments(
         output_dir=str(work),
