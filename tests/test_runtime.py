@@ -68,6 +68,23 @@ def test_no_text_gives_no_prediction(classifier: OnnxClassifier):
     assert classifier.predict_proba([]).shape == (0, 2)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_texts_that_fill_the_memory_are_read_some_at_a_time(
+    exported: Path, threads: int, monkeypatch: pytest.MonkeyPatch
+):
+    texts = [f"{'very ' * (place % 7)}good film number {place}" for place in range(50)]
+    texts[20] = "a long one " * 30
+    loaded = runtime.load(exported, threads=threads, batch_tokens=1)
+    whole = loaded.predict(texts)
+    monkeypatch.setattr(runtime, "_WINDOW_CHARACTERS", 100)
+    windows = loaded._windows(texts)
+    assert [place for window in windows for place in window] == list(range(50))
+    sizes = [sum(len(texts[place]) for place in window) for window in windows]
+    assert all(size <= 100 or len(window) == 1 for size, window in zip(sizes, windows, strict=True))
+    assert 5 < len(windows) < 50
+    assert loaded.predict(texts) == whole
+
+
 def test_the_public_name_takes_the_onnx_file_where_there_is_one(exported: Path, trained: Path):
     assert isinstance(sentiment_lstm.load(exported), OnnxClassifier)
     assert isinstance(sentiment_lstm.load(trained), sentiment_lstm.Classifier)

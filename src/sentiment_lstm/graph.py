@@ -138,16 +138,18 @@ class OnnxGraph(nn.Module):
 def _maximum(states: Tensor, steps: int | None) -> Tensor:
     """Take the maximum over the first axis.
 
-    Halved again and again: the reduction of ONNX Runtime goes number by number, and took five
-    times as long.
+    Of its slices, all given to one node: the reduction of ONNX Runtime goes number by number, and
+    took twice as long.
     """
-    if steps is None:
+    if steps is None or steps == 1:
         return states.amax(0)
-    while steps > 1:
-        half = (steps + 1) // 2
-        states = torch.maximum(states[:half], states[steps - half : steps])
-        steps = half
-    return states[0]
+    return torch.onnx.ops.symbolic(
+        "Max",
+        states.split(1),
+        dtype=states.dtype,
+        shape=(1, *states.shape[1:]),
+        version=OPSET,
+    ).squeeze(0)
 
 
 def _in_reading_order(states: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,8 @@
 """A model folder and texts in, labels with calibrated confidence out, on ONNX Runtime alone.
 
-Nothing here needs more than onnxruntime, tokenizers and numpy. Each text goes its way in a single
-thread, and as many go at once as there are CPUs for this process: tokenizing one text overlaps with
-scoring another, and no thread waits for another at every step of the LSTM.
+Nothing here needs more than onnxruntime, tokenizers and numpy. A batch of texts is scored by a
+single thread, and as many at once as there are CPUs for this process: tokenizing some texts
+overlaps with scoring others, and no thread waits for another at every step of the LSTM.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,12 +30,15 @@ __all__ = ["OnnxClassifier", "available_cpus", "load"]
 # The states of such a batch stay in a core's cache: the LSTM reads 1.4 times as fast as in batches
 # of 16,384 tokens.
 _BATCH_TOKENS = 2_048
-# Tokenized and sorted together. Few enough that every thread has some, and its neighbours in
-# length are near.
-_CHUNK_TEXTS = 256
-_FEWEST_TEXTS = 16
+# Tokenized and sorted by length together: of 125 texts, 11 % of the LSTM's steps fall on padding,
+# of so many 2 %.
+_WINDOW_TEXTS = 2_048
+_WINDOW_CHARACTERS = 8_000_000
+_FIRST_WINDOW_TEXTS = 128
 _WHOLE_LENGTH = 1e9
 _ERRORS_ONLY = 3
+
+_Result = TypeVar("_Result")
 
 
 def load(
@@ -128,23 +132,68 @@ class OnnxClassifier(TextClassifier):
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         logits = np.zeros((len(texts), len(self.labels)))
         lengths = np.zeros(len(texts), dtype=np.int64)
-        share = math.ceil(len(texts) / (4 * self.threads))
-        size = min(max(share, _FEWEST_TEXTS), _CHUNK_TEXTS)
-        starts = range(0, len(texts), size)
 
-        def score_chunk(start: int) -> int:
-            chunk = texts[start : start + size]
-            logits[start : start + size], lengths[start : start + size] = self._score_chunk(chunk)
-            return len(chunk)
+        def tokenize(window: range) -> list[list[int]]:
+            return [self._encode(texts[place]) for place in window]
 
-        if len(starts) < 2 or self.threads < 2:
-            done: Iterator[int] = map(score_chunk, starts)
-        else:
-            done = self._pool.map(score_chunk, starts)
-        for count in done:
+        windows = self._windows(texts)
+        upcoming: Callable[[], list[list[int]]] = functools.partial(tokenize, windows[0])
+        for window, following in zip(windows, [*windows[1:], None], strict=True):
+            ids = upcoming()
+            if following is not None:
+                # By one thread while others score: two that tokenize wait for Python's lock.
+                upcoming = self._begin(tokenize, following)
+            lengths[window.start : window.stop] = [len(row) for row in ids]
+            self._score_ids(ids, logits[window.start : window.stop], on_progress)
+        return logits, lengths
+
+    def _windows(self, texts: Sequence[str]) -> list[range]:
+        """Share texts out, in order, to windows that fit into memory: the places of each."""
+        # With several threads the first windows are small, as nothing is scored beside the first.
+        most = _FIRST_WINDOW_TEXTS if self.threads > 1 else _WINDOW_TEXTS
+        windows, start, characters = [], 0, 0
+        for place, text in enumerate(texts):
+            full = place - start == most or characters + len(text) > _WINDOW_CHARACTERS
+            if full and place > start:
+                windows.append(range(start, place))
+                start, characters, most = place, 0, min(2 * most, _WINDOW_TEXTS)
+            characters += len(text)
+        return [*windows, range(start, len(texts))]
+
+    def _score_ids(
+        self,
+        ids: list[list[int]],
+        logits: NDArray[np.float64],
+        on_progress: Callable[[int], None] | None,
+    ) -> None:
+        """Write the logits of tokenized texts, (N, C), into an array."""
+        if self.max_length_tokens is not None:
+            ids = [_cut(row, self.max_length_tokens) for row in ids]
+
+        def score(batch: NDArray[np.int64]) -> int:
+            logits[batch] = self._run([ids[place] for place in batch], explain=False)[0]
+            return len(batch)
+
+        sizes = [len(row) for row in ids]
+        batches = token_budget_batches(sizes, budget_tokens=self.batch_tokens)
+        # The longest first, so that none of them begins when the others are done.
+        for count in self._each(score, batches[::-1]):
             if on_progress:
                 on_progress(count)
-        return logits, lengths
+
+    def _begin(
+        self, function: Callable[[range], _Result], argument: range
+    ) -> Callable[[], _Result]:
+        """Call a function on another thread, if there is one; give what waits for its result."""
+        if self.threads < 2:
+            return functools.partial(function, argument)
+        return self._pool.submit(function, argument).result
+
+    def _each(self, function: Callable[[Any], _Result], items: Sequence[Any]) -> Iterator[_Result]:
+        """Call a function with each item, on all threads; the results come in order."""
+        if self.threads < 2 or len(items) < 2:
+            return map(function, items)
+        return self._pool.map(function, items)
 
     def logits_of_ids(self, ids: Sequence[Sequence[int]]) -> NDArray[np.float64]:
         """Score one batch of texts that are tokenized already.
@@ -156,17 +205,6 @@ class OnnxClassifier(TextClassifier):
             (B, C) float64.
         """
         return self._run(ids, explain=False)[0].astype(np.float64)
-
-    def _score_chunk(self, texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        ids = [self._encode(text) for text in texts]
-        lengths = np.array([len(row) for row in ids], dtype=np.int64)
-        if self.max_length_tokens is not None:
-            ids = [_cut(row, self.max_length_tokens) for row in ids]
-        logits = np.zeros((len(texts), len(self.labels)))
-        sizes = [len(row) for row in ids]
-        for batch in token_budget_batches(sizes, budget_tokens=self.batch_tokens):
-            logits[batch] = self._run([ids[place] for place in batch], explain=False)[0]
-        return logits, lengths
 
     def _score_tokens(self, text: str) -> ScoredTokens:
         encoding = self._tokenizer.encode(text)
@@ -191,11 +229,10 @@ class OnnxClassifier(TextClassifier):
 
     def _run(self, ids: Sequence[Sequence[int]], *, explain: bool) -> list[NDArray[np.float32]]:
         lengths = np.array([len(row) for row in ids])
-        input_ids = np.full((len(ids), lengths.max()), self._pad_token_id, dtype=np.int64)
-        for place, row in enumerate(ids):
-            input_ids[place, : len(row)] = row
-        mask = (np.arange(input_ids.shape[1]) < lengths[:, None]).astype(np.int64)
-        feed: dict[str, Any] = {"input_ids": input_ids, "attention_mask": mask}
+        mask = np.arange(lengths.max()) < lengths[:, None]  # (B, T)
+        input_ids = np.full(mask.shape, self._pad_token_id, dtype=np.int64)
+        input_ids[mask] = np.fromiter(chain.from_iterable(ids), np.int64, count=lengths.sum())
+        feed: dict[str, Any] = {"input_ids": input_ids, "attention_mask": mask.astype(np.int64)}
         names = ["logits"]
         if self.additive:
             feed["explain"] = np.array(explain)
