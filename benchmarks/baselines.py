@@ -251,11 +251,11 @@ class FastTextBigrams(Baseline):
 
     def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Give the probability of either class for every text, (N, 2)."""
-        # A list goes past the part of `predict` that NumPy 2 broke in 0.9.2.
-        names, shares = self._model.predict(list(_lines(texts)), k=2)
-        probabilities = np.zeros((len(names), 2))
-        for row, of_row in enumerate(zip(names, shares, strict=True)):
-            for name, share in zip(*of_row, strict=True):
+        probabilities = np.zeros((len(texts), 2))
+        for row, line in enumerate(_lines(texts)):
+            # Not `predict`: NumPy 2 broke it in 0.9.2 for a text, and for a list it gives the
+            # largest share to every label.
+            for share, name in self._model.f.predict(f"{line}\n", 2, 0.0, "strict"):
                 probabilities[row, int(name.removeprefix("__label__"))] = share
         # It rounds them up to 1.00001.
         return probabilities / probabilities.sum(axis=1, keepdims=True)
