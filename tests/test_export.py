@@ -28,6 +28,9 @@ NGRAMS = {
     "ngram_scale": 0.7,
     "temperature": 1.3,
     "calibration_bias": [0.1, -0.2],
+    "short_temperature": 0.8,
+    "short_bias": [-0.3, 0.3],
+    "short_tokens": [4, 20],
 }
 
 

@@ -62,6 +62,9 @@ def test_confidence_is_calibrated_by_the_saved_temperature(classifier: Classifie
     calibration = json.loads((trained / "calibration.json").read_text())
     assert classifier.model.config.temperature == calibration["temperature"]
     assert classifier.model.config.calibration_bias == calibration["bias"]
+    short = calibration["short"] or {"temperature": None, "bias": None}
+    assert classifier.model.config.short_temperature == short["temperature"]
+    assert classifier.model.config.short_bias == short["bias"]
     assert calibration["log_loss_after"] <= calibration["log_loss_before"] + 1e-9
     assert classifier.thresholds == calibration["thresholds"]
 

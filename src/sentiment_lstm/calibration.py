@@ -2,7 +2,9 @@
 
 One temperature, and no more, is the rule: it moves no decision, and a few thousand validation
 reviews fit it about as well as they could. A bias a class is added where the validation reviews
-themselves show that it helps on reviews that it was not fitted on.
+themselves show that it helps on reviews that it was not fitted on. Short texts get both by
+themselves, fitted to sentences of the validation reviews: what makes a review positive on balance
+is no measure for one of its sentences.
 """
 
 from __future__ import annotations
@@ -27,28 +29,45 @@ from sentiment_lstm.reliability import (
     reliability_curve,
     softmax,
 )
+from sentiment_lstm.temperature import fit_temperature, fit_temperature_and_bias
 
 __all__ = [
+    "SHORT_TOKENS",
     "Calibration",
     "ReliabilityCurve",
+    "ShortCalibration",
     "adaptive_calibration_error",
     "calibrate",
     "calibration_error_by_chance",
     "expected_calibration_error",
-    "fit_blend",
-    "fit_temperature",
-    "fit_temperature_and_bias",
     "log_loss",
     "reliability_curve",
     "softmax",
 ]
 
-# A validation split that the model separates wholly would ask for a temperature of zero, and one
-# that it knows nothing of for an infinite one.
-_TEMPERATURE_BOUNDS = (0.05, 20.0)
+# Sentences have up to so many tokens, nearly all of them; whole reviews as many and more.
+SHORT_TOKENS = (48, 128)
 _FOLDS = 10
 _FEWEST_TO_HOLD_OUT = 10 * _FOLDS
 _STANDARD_ERRORS = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShortCalibration:
+    """What was fitted to sentences, for texts as short as these."""
+
+    temperature: float
+    bias: list[float]  # one number a class, added after the temperature
+    tokens: list[int]  # up to how many tokens a text is short, and from how many on it is long
+    sentences: int
+    log_loss_before: float  # by the calibration of whole reviews
+    log_loss_cross_validated: float
+
+    def shortness(self, lengths: ArrayLike) -> NDArray[np.float64]:
+        """How far texts of so many tokens are short ones, from 0 to 1: (N,) -> (N, 1)."""
+        short, long = self.tokens
+        shares = np.log(long / np.maximum(lengths, 1)) / math.log(long / short)
+        return np.clip(shares, 0, 1)[:, None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +91,17 @@ class Calibration:
     calibration_error_by_chance: float | None = None
     # By target accuracy, the confidence from which these reviews were answered that well.
     thresholds: dict[str, float | None] = field(default_factory=dict)
+    short: ShortCalibration | None = None  # where it was shown to help
 
-    def rescaled(self, logits: ArrayLike) -> NDArray[np.float64]:
-        """Do to logits (N, C) what a `SentimentModel` of this temperature and bias does."""
-        return _rescaled(np.asarray(logits, dtype=np.float64), self.temperature, self.bias)
+    def rescaled(self, logits: ArrayLike, lengths: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Do to logits (N, C) what a `SentimentModel` that is calibrated so does.
+
+        Args:
+            logits: (N, C).
+            lengths: (N,) tokens a text; None takes all for long.
+        """
+        logits = np.asarray(logits, dtype=np.float64)
+        return _rescaled_by_length(logits, lengths, self.temperature, self.bias, self.short)
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
@@ -85,10 +111,19 @@ class Calibration:
     def from_dict(cls, values: dict[str, Any]) -> Calibration:
         """Read back what :meth:`to_dict` gave, of this version or an older one."""
         known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in values.items() if name in known})
+        kept = {name: value for name, value in values.items() if name in known}
+        if kept.get("short"):
+            kept["short"] = ShortCalibration(**kept["short"])
+        return cls(**kept)
 
 
-def calibrate(logits: ArrayLike, labels: ArrayLike) -> Calibration:
+def calibrate(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    lengths: ArrayLike | None = None,
+    sentences: tuple[ArrayLike, ArrayLike] | None = None,
+) -> Calibration:
     """Fit a temperature on validation reviews, a bias where it is shown to help, and measure both.
 
     The bias can move a decision, so it must earn its place: reviews left out of the fit have to
@@ -97,6 +132,9 @@ def calibrate(logits: ArrayLike, labels: ArrayLike) -> Calibration:
     Args:
         logits: (N, C), not yet divided by a temperature.
         labels: (N,) class ids.
+        lengths: (N,) tokens a review; asked for with `sentences`.
+        sentences: logits and labels of short texts; what is fitted to them is kept where sentences
+            left out of the fit lose less by two standard errors.
 
     Raises:
         ValueError: there are no reviews, or the labels do not fit the logits.
@@ -112,7 +150,9 @@ def calibrate(logits: ArrayLike, labels: ArrayLike) -> Calibration:
         temperature = fit_temperature(logits, labels)
     else:
         temperature = fit_temperature_and_bias(logits, labels)[0]
-    before, after = softmax(logits), softmax(_rescaled(logits, temperature, bias))
+    short = None if sentences is None else _calibrate_short(*sentences, temperature, bias)
+    before = softmax(logits)
+    after = softmax(_rescaled_by_length(logits, lengths, temperature, bias, short))
     return Calibration(
         temperature=temperature,
         bias=bias,
@@ -127,129 +167,50 @@ def calibrate(logits: ArrayLike, labels: ArrayLike) -> Calibration:
         ),
         calibration_error_by_chance=calibration_error_by_chance(after),
         thresholds=target_thresholds(after.max(axis=1), after.argmax(axis=1) == labels),
+        short=short,
     )
-
-
-def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
-    """Find the one number to divide the logits by so that their softmax loses least.
-
-    Args:
-        logits: (N, C).
-        labels: (N,) class ids.
-
-    Returns:
-        A temperature from 0.05 to 20; above 1, the model was too sure of itself. The log loss is
-        never above that of the logits as they are.
-
-    Raises:
-        ValueError: there are no reviews, or the labels do not fit the logits.
-
-    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599.
-    """
-    from scipy.optimize import minimize_scalar
-    from scipy.special import log_softmax
-
-    logits, labels = checked_scores(logits, labels)
-    rows = np.arange(len(labels))
-
-    # From the logits, not from probabilities: those round to 0, where the loss has no slope left.
-    def loss(log_temperature: float) -> float:
-        scaled = logits / np.exp(log_temperature)
-        return float(-log_softmax(scaled, axis=1)[rows, labels].mean())
-
-    # The loss is convex in 1/temperature, so it has one valley over the logarithm too, in which a
-    # temperature of 2 is as far from 1 as one of 1/2.
-    low, high = np.log(_TEMPERATURE_BOUNDS)
-    found = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-6})
-    # The search never quite reaches a bound, and a flat loss would let it end anywhere.
-    candidates = sorted([0.0, float(found.x), float(low), float(high)], key=abs)
-    return float(np.exp(min(candidates, key=loss)))
-
-
-def fit_temperature_and_bias(
-    logits: ArrayLike, labels: ArrayLike
-) -> tuple[float, list[float] | None]:
-    """Find a temperature, and a number a class to add after it, whose softmax loses least.
-
-    Args:
-        logits: (N, C).
-        labels: (N,) class ids.
-
-    Returns:
-        A temperature from 0.05 to 20, and C numbers that sum to 0. A class without reviews keeps a
-        finite one: a normal prior of width 1 weighs as much as a single review.
-
-    Raises:
-        ValueError: there are no reviews, or the labels do not fit the logits.
-
-    Source: Platt 1999, "Probabilistic Outputs for Support Vector Machines"; Guo et al. 2017, arXiv
-    1706.04599, as vector scaling, here with one scale for all classes.
-    """
-    from scipy.optimize import minimize
-    from scipy.special import log_softmax
-
-    logits, labels = checked_scores(logits, labels)
-    truth = np.eye(logits.shape[1])[labels]  # (N, C)
-
-    # Convex in the inverse of the temperature and the bias together.
-    def loss(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        scaled = log_softmax(values[0] * logits + values[1:], axis=1)
-        slope = (np.exp(scaled) - truth) / len(labels)  # (N, C)
-        prior = float((values[1:] ** 2).sum()) / (2 * len(labels))
-        gradient = np.array(
-            [(slope * logits).sum(), *(slope.sum(axis=0) + values[1:] / len(labels))]
-        )
-        return float(-(scaled * truth).sum(axis=1).mean()) + prior, gradient
-
-    low, high = 1 / _TEMPERATURE_BOUNDS[1], 1 / _TEMPERATURE_BOUNDS[0]
-    start = np.zeros(1 + logits.shape[1])
-    start[0] = 1 / fit_temperature(logits, labels)
-    bounds = [(low, high), *[(None, None)] * logits.shape[1]]
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    bias = found.x[1:] - found.x[1:].mean()
-    return float(1 / found.x[0]), [float(value) for value in bias]
-
-
-def fit_blend(logits: ArrayLike, others: ArrayLike, labels: ArrayLike) -> float:
-    """Find how much of a second classifier to add to a first one so that their sum loses least.
-
-    The sum is judged at the temperature that :func:`fit_temperature` gives it.
-
-    Args:
-        logits: (N, C) of the first.
-        others: (N, C) of the second.
-        labels: (N,) class ids.
-
-    Returns:
-        A factor for `others`, 0 or more, so that the sum is ``logits + factor * others``.
-
-    Raises:
-        ValueError: there are no reviews, or the labels do not fit the logits.
-    """
-    from scipy.optimize import minimize_scalar
-
-    logits, labels = checked_scores(logits, labels)
-    others, _ = checked_scores(others, labels)
-    # Each at its own temperature, so that a share of one half means equal weights.
-    ratio = fit_temperature(logits, labels) / fit_temperature(others, labels)
-
-    def factor(share: float) -> float:
-        return ratio * share / (1 - share)
-
-    # The sum as it will be used: where the first knows nothing, ever larger factors would sharpen
-    # it until no temperature within the bounds could bring its confidence back.
-    def loss(share: float) -> float:
-        blended = logits + factor(share) * others
-        return log_loss(softmax(blended / fit_temperature(blended, labels)), labels)
-
-    found = minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded", options={"xatol": 1e-3})
-    return min((0.0, factor(float(found.x))), key=lambda value: loss(value / (ratio + value)))
 
 
 def _fit_temperature_alone(
     logits: NDArray[np.float64], labels: NDArray[np.int64]
 ) -> tuple[float, None]:
     return fit_temperature(logits, labels), None
+
+
+def _calibrate_short(
+    logits: ArrayLike, labels: ArrayLike, temperature: float, bias: list[float] | None
+) -> ShortCalibration | None:
+    logits, labels = checked_scores(logits, labels)
+    if len(labels) < _FEWEST_TO_HOLD_OUT:
+        return None
+    as_long = softmax(_rescaled(logits, temperature, bias))
+    left_out = _cross_validated(logits, labels, fit_temperature_and_bias)
+    if not _loses_less(as_long, left_out, labels):
+        return None
+    temperature, bias = fit_temperature_and_bias(logits, labels)
+    return ShortCalibration(
+        temperature=temperature,
+        bias=bias or [],
+        tokens=list(SHORT_TOKENS),
+        sentences=len(labels),
+        log_loss_before=log_loss(as_long, labels),
+        log_loss_cross_validated=log_loss(left_out, labels),
+    )
+
+
+def _rescaled_by_length(
+    logits: NDArray[np.float64],
+    lengths: ArrayLike | None,
+    temperature: float,
+    bias: list[float] | None,
+    short: ShortCalibration | None,
+) -> NDArray[np.float64]:
+    if short is None or lengths is None:
+        return _rescaled(logits, temperature, bias)
+    shortness = short.shortness(lengths)  # (N, 1)
+    return shortness * _rescaled(logits, short.temperature, short.bias) + (
+        1 - shortness
+    ) * _rescaled(logits, temperature, bias)
 
 
 def _rescaled(
@@ -277,9 +238,15 @@ def _helps(
     without: NDArray[np.float64], biased: NDArray[np.float64], labels: NDArray[np.int64]
 ) -> bool:
     """Say whether a bias wins on left-out reviews by more than chance, at no cost in decisions."""
-    rows = np.arange(len(labels))
-    of_truth = (np.maximum(part[rows, labels], SMALLEST_PROBABILITY) for part in (biased, without))
-    gain = np.subtract(*map(np.log, of_truth))  # (N,) nats
     right, right_before = ((part.argmax(axis=1) == labels).sum() for part in (biased, without))
-    error = gain.std() / math.sqrt(len(gain))
-    return bool(gain.mean() > _STANDARD_ERRORS * error and right >= right_before)
+    return _loses_less(without, biased, labels) and bool(right >= right_before)
+
+
+def _loses_less(
+    before: NDArray[np.float64], after: NDArray[np.float64], labels: NDArray[np.int64]
+) -> bool:
+    """Say whether probabilities of left-out texts lose less than others, by more than chance."""
+    rows = np.arange(len(labels))
+    of_truth = (np.maximum(part[rows, labels], SMALLEST_PROBABILITY) for part in (after, before))
+    gain = np.subtract(*map(np.log, of_truth))  # (N,) nats
+    return bool(gain.mean() > _STANDARD_ERRORS * gain.std() / math.sqrt(len(gain)))

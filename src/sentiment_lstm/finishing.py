@@ -7,26 +7,29 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 from numpy.typing import NDArray
 
 from sentiment_lstm import artefact, runs
 from sentiment_lstm.batches import RaggedIds
-from sentiment_lstm.calibration import Calibration, fit_blend
+from sentiment_lstm.calibration import SHORT_TOKENS, Calibration, calibrate
 from sentiment_lstm.card import model_card
 from sentiment_lstm.evaluation import Evaluation
 from sentiment_lstm.figures import plot_learning_curves
-from sentiment_lstm.lessons import Lessons
+from sentiment_lstm.lessons import Lessons, draw_sentences
 from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.ngrams import fit_ngram_channel, ngram_logits
 from sentiment_lstm.prediction import Classifier
 from sentiment_lstm.recipes import Recipe
+from sentiment_lstm.temperature import fit_blend
 from sentiment_lstm.trainer import EpochRecord
 
-__all__ = ["TrainingResult", "add_ngrams", "best_epoch", "fit_ngrams", "save"]
+__all__ = ["TrainingResult", "add_ngrams", "best_epoch", "calibrate_model", "fit_ngrams", "save"]
 
 # The solver holds every n-gram of every review in memory: some 50 KB a review of IMDB.
 _MOST_NGRAM_REVIEWS = 75_000
+_CALIBRATION_SENTENCES = 8_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +87,39 @@ def add_ngrams(
     others = ngram_logits(model.ngrams, validation_ids)
     model.config.ngram_scale = fit_blend(logits, others, labels)
     return logits + model.config.ngram_scale * others
+
+
+def calibrate_model(
+    classifier: Classifier,
+    validation: datasets.Dataset,
+    *,
+    logits: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+) -> Calibration:
+    """Fit the model's confidence to the validation split, and that of short texts to its sentences.
+
+    Args:
+        classifier: a model that has its n-grams, and is not calibrated yet; changed in place.
+        validation: columns `text` and `label`.
+        logits: (N, C), what the model says of the reviews.
+        labels: (N,), in the same order.
+        lengths: (N,) tokens, likewise.
+    """
+    config = classifier.model.config
+    sentences = None
+    # Where the reviews are short themselves, there is nothing to tell apart.
+    if config.mask_padding and np.median(lengths) >= SHORT_TOKENS[1]:
+        drawn = draw_sentences([validation], _CALIBRATION_SENTENCES, features=validation.features)
+        if len(drawn):
+            sentences = (classifier.logits(drawn["text"][:]), np.asarray(drawn["label"]))
+    calibration = calibrate(logits, labels, lengths=lengths, sentences=sentences)
+    config.temperature, config.calibration_bias = calibration.temperature, calibration.bias
+    if calibration.short is not None:
+        config.short_temperature = calibration.short.temperature
+        config.short_bias = calibration.short.bias
+        config.short_tokens = calibration.short.tokens
+    return calibration
 
 
 def best_epoch(history: list[EpochRecord]) -> int:

@@ -20,16 +20,22 @@ from functools import partial
 from pathlib import Path
 
 import datasets
+import numpy as np
 import torch
 from transformers import set_seed
 
 from sentiment_lstm import artefact, ranks, runs
 from sentiment_lstm.building import build_model, set_precision
-from sentiment_lstm.calibration import calibrate
 from sentiment_lstm.data import training_splits
 from sentiment_lstm.errors import RankError
 from sentiment_lstm.evaluation import evaluate
-from sentiment_lstm.finishing import TrainingResult, add_ngrams, best_epoch, save
+from sentiment_lstm.finishing import (
+    TrainingResult,
+    add_ngrams,
+    best_epoch,
+    calibrate_model,
+    save,
+)
 from sentiment_lstm.lessons import prepare_lessons
 from sentiment_lstm.ordinal import label_values
 from sentiment_lstm.prediction import Classifier
@@ -249,23 +255,25 @@ def _train(
     def finish() -> TrainingResult:
         model.cpu().eval()
         calibration, validation_accuracy = None, None
-        if scored is not None:
-            logits, labels = scored
+        classifier = Classifier(model, tokenizer)
+        if scored is not None and validation is not None:
+            (logits, labels), ids = scored, trainer.validation_ids()
+            lengths = np.array([len(row) for row in ids])
             with stages.timed("n-grams and calibration"):
                 logits = add_ngrams(
                     model,
                     lessons,
-                    validation_ids=trainer.validation_ids(),
+                    validation_ids=ids,
                     logits=logits,
                     labels=labels,
                 )
-            calibration = calibrate(logits, labels)
-            model.config.temperature = calibration.temperature
-            model.config.calibration_bias = calibration.bias
-            validation_accuracy = float((calibration.rescaled(logits).argmax(1) == labels).mean())
+                calibration = calibrate_model(
+                    classifier, validation, logits=logits, labels=labels, lengths=lengths
+                )
+            decisions = calibration.rescaled(logits, lengths).argmax(1)
+            validation_accuracy = float((decisions == labels).mean())
         seconds = sum(stages.seconds.values())
         history = read_history(trainer.state.log_history)
-        classifier = Classifier(model, tokenizer)
         tests = evaluate_test and "test" in reviews
         result = TrainingResult(
             output=output,

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
+from sentiment_lstm.calibration import Calibration, ShortCalibration
 from sentiment_lstm.model import SentimentConfig, SentimentModel
 from sentiment_lstm.model.pooling import (
     last_state,
@@ -225,6 +227,45 @@ def test_the_bias_is_added_once_the_temperature_is_divided_out():
         torch.testing.assert_close(model(input_ids, mask).logits, expected)
 
 
+def test_short_texts_are_calibrated_by_themselves_and_longer_ones_less_and_less():
+    lengths = [3, 4, 8, 16, 20]
+    model = small_model(temperature=2.0, calibration_bias=[0.1, -0.1], segment_length=16)
+    input_ids, mask = ragged_batch(*lengths)
+    short = dict(short_temperature=0.5, short_bias=[-1.0, 1.0], short_tokens=[4, 16])
+    with torch.no_grad():
+        as_long = model(input_ids, mask).logits
+        raw = (as_long - torch.tensor([0.1, -0.1])) * 2.0
+        as_short = raw / 0.5 + torch.tensor([-1.0, 1.0])
+        for name, value in short.items():
+            setattr(model.config, name, value)
+        shortness = torch.tensor([1.0, 1.0, 0.5, 0.0, 0.0])[:, None]  # 8 is half way, in octaves
+        expected = shortness * as_short + (1 - shortness) * as_long
+        torch.testing.assert_close(model(input_ids, mask).logits, expected)
+        logits, scores = model.token_scores(input_ids, mask)
+        # What the tokens do not add is the biases, of equally long texts the same.
+        rest = logits - scores.sum(1)
+        torch.testing.assert_close(rest[0], rest[1])
+        torch.testing.assert_close(rest[3], rest[4])
+    calibration = Calibration(
+        temperature=2.0,
+        bias=[0.1, -0.1],
+        reviews=5,
+        log_loss_before=1.0,
+        log_loss_after=1.0,
+        expected_calibration_error_before=0.0,
+        expected_calibration_error_after=0.0,
+        short=ShortCalibration(
+            temperature=0.5,
+            bias=[-1.0, 1.0],
+            tokens=[4, 16],
+            sentences=5,
+            log_loss_before=1.0,
+            log_loss_cross_validated=1.0,
+        ),
+    )
+    np.testing.assert_allclose(calibration.rescaled(raw.numpy(), lengths), logits, atol=1e-5)
+
+
 def test_the_bias_and_the_threshold_survive_saving_and_older_folders_have_neither(tmp_path):
     model = small_model(calibration_bias=(0.5, -0.5), abstain_below=0.9, temperature=2.0)
     model.save_pretrained(tmp_path)
@@ -327,6 +368,9 @@ def test_the_saved_folder_carries_the_code_that_loads_it_elsewhere(tmp_path):
         ({"calibration_bias": [0.1, float("nan")]}, "calibration_bias is .* 2 finite numbers"),
         ({"calibration_bias": ["a", "b"]}, "calibration_bias is .* 2 finite numbers"),
         ({"calibration_bias": 0.5}, "calibration_bias is 0.5"),
+        ({"short_temperature": 0.0}, "short_temperature is 0.0; expected None or above 0"),
+        ({"short_bias": [0.1]}, r"short_bias is \[0\.1\]; expected None or 2 finite"),
+        ({"short_tokens": [128, 48]}, r"short_tokens is \[128, 48\]; expected two lengths"),
         ({"abstain_below": 1.5}, "abstain_below is 1.5; expected from 0 to 1"),
         ({"abstain_below": float("nan")}, "abstain_below is nan"),
         ({"pooling": "last", "segment_length": 64}, "Set segment_length to None"),

@@ -52,6 +52,7 @@ def integrated_gradients(
             ngrams = model.config.ngram_scale * model.ngrams.token_scores(ids, mask)
     (prediction,) = classifier.predict([text])
     label = label or prediction.label
+    temperature = float(model.temperatures(mask))
     target = classifier.labels.index(label)
 
     def margin(embedded: Tensor) -> Tensor:
@@ -62,7 +63,7 @@ def integrated_gradients(
         weights = {"model.embedding.weight": embedded.flatten(0, 1)}
         scores = functional_call(pooled, weights, (rows, mask.expand(size, -1)))  # (B, C)
         others = (scores.sum(1) - scores[:, target]) / (scores.shape[1] - 1)
-        return (scores[:, target] - others) / model.config.temperature
+        return (scores[:, target] - others) / temperature
 
     pooled = _Pooled(model)
     embedded = model.embedding(ids).detach()  # (1, T, E)
@@ -74,7 +75,7 @@ def integrated_gradients(
         internal_batch_size=8,
         return_convergence_delta=True,
     )
-    fixed = ngrams[0].double().numpy() / model.config.temperature  # (T, C)
+    fixed = ngrams[0].double().numpy() / temperature  # (T, C)
     scores = attributed.sum(2)[0].detach().double().numpy() + classifier.margin(fixed, label)
     return classifier.explanation(
         prediction=prediction,

@@ -41,6 +41,11 @@ class SentimentConfig(PreTrainedConfig):
         ordinal: the classes have an order, that of their ids; the model itself computes the same.
         calibration_bias: one number a class, added to the logits once they are divided by the
             temperature; None adds nothing.
+        short_temperature: the temperature of short texts, which are calibrated by themselves; None
+            calibrates all alike.
+        short_bias: likewise, in place of `calibration_bias`; None adds nothing.
+        short_tokens: up to how many tokens a text is short, and from how many on it is long; in
+            between, it is the less of one and the more of the other along the logarithm.
         abstain_below: the confidence below which a prediction is withheld unless the caller names
             another; 0 withholds none.
 
@@ -69,6 +74,9 @@ class SentimentConfig(PreTrainedConfig):
     temperature: float = 1.0
     ordinal: bool = False
     calibration_bias: list[float] | tuple[float, ...] | None = None
+    short_temperature: float | None = None
+    short_bias: list[float] | tuple[float, ...] | None = None
+    short_tokens: list[int] | tuple[int, ...] = (48, 128)
     abstain_below: float = 0.0
     pad_token_id: int | None = 0
 
@@ -93,7 +101,17 @@ class SentimentConfig(PreTrainedConfig):
             _require(value is None or value >= 1, name, value, "None or at least 1")
         _require(self.pooling in POOLINGS, "pooling", self.pooling, f"one of {', '.join(POOLINGS)}")
         _require(self.temperature > 0, "temperature", self.temperature, "above 0")
-        self._check_calibration_bias()
+        value = self.short_temperature
+        _require(value is None or value > 0, "short_temperature", value, "None or above 0")
+        for name in ("calibration_bias", "short_bias"):
+            self._check_bias(name)
+        self.short_tokens = list(self.short_tokens)
+        _require(
+            len(self.short_tokens) == 2 and 1 <= self.short_tokens[0] < self.short_tokens[1],
+            "short_tokens",
+            self.short_tokens,
+            "two lengths, the second above the first",
+        )
         _require(0 <= self.abstain_below <= 1, "abstain_below", self.abstain_below, "from 0 to 1")
         _require(self.ngram_scale >= 0, "ngram_scale", self.ngram_scale, "0 or more")
         _require(self.ngram_buckets >= 0, "ngram_buckets", self.ngram_buckets, "0 or more")
@@ -114,19 +132,19 @@ class SentimentConfig(PreTrainedConfig):
                 "other reviews of its batch. Set fixed_length, or mask_padding to True."
             )
 
-    def _check_calibration_bias(self) -> None:
-        if self.calibration_bias is None:
+    def _check_bias(self, name: str) -> None:
+        bias, classes = getattr(self, name), int(self.num_labels or 2)
+        if bias is None:
             return
-        bias, classes = self.calibration_bias, int(self.num_labels or 2)
         _require(
             isinstance(bias, (list, tuple))
             and len(bias) == classes
             and all(type(value) in (int, float) and math.isfinite(value) for value in bias),
-            "calibration_bias",
+            name,
             bias,
             f"None or {classes} finite numbers, one a class",
         )
-        self.calibration_bias = [float(value) for value in bias]
+        setattr(self, name, [float(value) for value in bias])
 
 
 def _require(holds: bool, name: str, value: object, expected: str) -> None:

@@ -6,7 +6,8 @@ batch that hold text, E embedding, H hidden, D directions, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
@@ -96,8 +97,8 @@ class SentimentModel(PreTrainedModel):
             token_type_ids: ignored; BERT's tokenizers hand them over.
 
         Returns:
-            `logits` (B, C) float32, divided by `config.temperature` and with
-            `config.calibration_bias` added, and `loss`, their cross-entropy, where labels are.
+            `logits` (B, C) float32, divided by :meth:`temperatures` and with the configuration's
+            bias added, and `loss`, their cross-entropy, where labels are.
 
         Raises:
             ValueError: a review has no token, or padding stands before one; or the labels are
@@ -203,10 +204,26 @@ class SentimentModel(PreTrainedModel):
         logits = self.classifier(pooled)
         if self.ngrams is not None and self.config.ngram_scale > 0:
             logits = logits + self.config.ngram_scale * self.ngrams(input_ids, mask)
-        logits = logits / self.config.temperature
-        if self.config.calibration_bias is None:
-            return logits
-        return logits + logits.new_tensor(self.config.calibration_bias)
+        logits = logits / self.temperatures(mask)
+        bias, config = self._bias(self.config.calibration_bias, logits), self.config
+        if config.short_temperature is not None:
+            bias = torch.lerp(bias, self._bias(config.short_bias, logits), self._shortness(mask))
+        return logits + bias
+
+    def temperatures(self, mask: Tensor) -> Tensor:
+        """What the logits of each text are divided by, which may depend on its length.
+
+        Args:
+            mask: (B, T) bool, True at tokens.
+
+        Returns:
+            (B, 1) float32, or (1, 1) if it is the same for all.
+        """
+        temperature, short = self.config.temperature, self.config.short_temperature
+        if short is None:
+            return torch.full((1, 1), temperature, device=mask.device)
+        shortness = self._shortness(mask)
+        return 1 / (shortness / short + (1 - shortness) / temperature)
 
     def score_tokens(
         self, states: Tensor, states_mask: Tensor, input_ids: Tensor, mask: Tensor
@@ -226,7 +243,7 @@ class SentimentModel(PreTrainedModel):
         scores = in_reading_order(scores, states_mask, input_ids.shape[1])  # (B, T, C)
         if self.ngrams is not None and self.config.ngram_scale > 0:
             scores = scores + self.config.ngram_scale * self.ngrams.token_scores(input_ids, mask)
-        return pooled, scores / self.config.temperature
+        return pooled, scores / self.temperatures(mask).unsqueeze(2)
 
     def attend(self, states: Tensor, mask: Tensor) -> Tensor:
         """Weigh the tokens of each review: (B, N, D * H) -> (B, N), which sum to 1."""
@@ -289,6 +306,15 @@ class SentimentModel(PreTrainedModel):
             pooled.append(states.masked_fill(~mask.unsqueeze(2), -torch.inf).amax(1))
             scores.append(max_token_scores(states, mask, weight[:, -size:]))
         return torch.cat(pooled, dim=1), torch.stack(scores).sum(0)
+
+    def _shortness(self, mask: Tensor) -> Tensor:
+        """How far each text is a short one, from 0 to 1: (B, T) -> (B, 1)."""
+        short, long = self.config.short_tokens
+        lengths = mask.sum(1, keepdim=True).clamp(min=1).float()
+        return ((math.log(long) - lengths.log()) / math.log(long / short)).clamp(0, 1)
+
+    def _bias(self, bias: Sequence[float] | None, like: Tensor) -> Tensor:
+        return like.new_tensor([0.0] * like.shape[1] if bias is None else list(bias))  # (C,)
 
     def _check_labels(self, labels: Tensor, logits: Tensor) -> None:
         """Refuse what the cross-entropy would misread, or refuse in words of its own."""

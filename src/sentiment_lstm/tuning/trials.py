@@ -22,7 +22,7 @@ from transformers.trainer_utils import HPSearchBackend, SaveStrategy
 
 from sentiment_lstm.batches import RaggedIds
 from sentiment_lstm.building import build_model, set_precision
-from sentiment_lstm.calibration import calibrate, fit_blend
+from sentiment_lstm.calibration import calibrate
 from sentiment_lstm.errors import SentimentError
 from sentiment_lstm.lessons import prepare_lessons
 from sentiment_lstm.model import SentimentModel
@@ -30,6 +30,7 @@ from sentiment_lstm.model.ngram_channel import NgramChannel
 from sentiment_lstm.ngrams import fit_ngram_channel, ngram_logits
 from sentiment_lstm.pretraining import pretrain
 from sentiment_lstm.recipes import Recipe, TokenSettings
+from sentiment_lstm.temperature import fit_blend
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
 from sentiment_lstm.trainer import SentimentTrainer, make_trainer
 from sentiment_lstm.tuning.space import Space, with_settings
