@@ -87,13 +87,14 @@ def inference(
     """Time the rivals in turn, and write inference.json."""
     loaded = load_binary_reviews(source)
     texts = list(sample(loaded["test"], reviews * (rounds + 1), seed=0)["text"])
+    reviews = len(texts) // (rounds + 1)  # of a round; one more of them warms up
     train = sample(loaded["train"], 10_000, seed=0)
     predictors = _rivals(model, list(train["text"]), list(train["label"]))
     if encoders:
         predictors |= _encoders()
     calls, work = {}, {}
     for name, (predict, share) in predictors.items():
-        count = max(int(len(texts) / (rounds + 1) * share), 4)
+        count = max(int(reviews * share), 4)
         calls[name] = _calls(predict, texts, count)
         work[name] = float(count)
     timings = compare(calls, rounds, work=work)
@@ -105,7 +106,7 @@ def inference(
         "threads": runtime.available_cpus(),
         "versions": package_versions("onnxruntime", "tokenizers", "numpy", "torch", "scikit-learn"),
         "commit": commit(),
-        "reviews": len(texts) // (rounds + 1),
+        "reviews": reviews,
         "reviews_per_second": {name: round(speed, 2) for name, speed in speeds.items()},
         "ratio": {name: round(speeds[first] / speed, 2) for name, speed in speeds.items()},
         "single_review_ms": _single(model, texts),

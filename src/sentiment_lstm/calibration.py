@@ -190,7 +190,7 @@ def _calibrate_short(
     temperature, bias = fit_temperature_and_bias(logits, labels)
     return ShortCalibration(
         temperature=temperature,
-        bias=bias or [],
+        bias=bias,
         tokens=list(SHORT_TOKENS),
         sentences=len(labels),
         log_loss_before=log_loss(as_long, labels),

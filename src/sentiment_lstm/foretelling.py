@@ -97,7 +97,8 @@ class Foretelling(nn.Module):
         for direction, head in enumerate(self.heads):
             read = states[direction]
             assert read is not None  # there are as many heads as directions
-            with torch.autocast(read.device.type, enabled=read.dtype == torch.bfloat16):
+            low = read.dtype == torch.bfloat16
+            with torch.autocast(read.device.type, dtype=torch.bfloat16, enabled=low):
                 foretold = head(read)  # (R, W, E), in the order in which it was read
             rest = _LogSumExp.apply(
                 foretold.flatten(0, 1), drawn.to(foretold.dtype), offset[negatives]

@@ -50,9 +50,7 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     return float(np.exp(min(candidates, key=loss)))
 
 
-def fit_temperature_and_bias(
-    logits: ArrayLike, labels: ArrayLike
-) -> tuple[float, list[float] | None]:
+def fit_temperature_and_bias(logits: ArrayLike, labels: ArrayLike) -> tuple[float, list[float]]:
     """Find a temperature, and a number a class to add after it, whose softmax loses least.
 
     Args:
