@@ -101,6 +101,19 @@ def test_a_prediction_loads_no_training_library(exported: Path):
     assert done.stdout.split() == []
 
 
+@pytest.mark.parametrize(("wish", "reports"), [(None, False), ("0", True)])
+def test_onnx_runtime_reports_to_nobody_unless_it_is_asked_to(
+    exported: Path, tmp_path: Path, wish: str | None, reports: bool
+):
+    code = f"import sentiment_lstm; sentiment_lstm.load({str(exported)!r}).predict(['fine'])"
+    # Under CI it never reports; the identifier that it reports with stands in the user's cache.
+    kept = {key: os.environ[key] for key in os.environ if key not in ("CI", "ORT_DISABLE_TELEMETRY")}
+    wished = {} if wish is None else {"ORT_DISABLE_TELEMETRY": wish}
+    homes = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", code], env=kept | wished | homes, check=True)
+    assert any(path.name == "deviceid" for path in tmp_path.rglob("*")) == reports
+
+
 def test_contributions_sum_to_the_logit_and_point_into_the_text(
     classifier: OnnxClassifier, exported: Path
 ):

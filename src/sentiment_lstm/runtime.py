@@ -269,6 +269,8 @@ def available_cpus() -> int:
 def _session(path: Path, config: Mapping[str, Any]) -> Any:  # noqa: ANN401
     import onnxruntime
 
+    if os.environ.get("ORT_DISABLE_TELEMETRY") == "1":  # it may have been imported before this
+        onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
