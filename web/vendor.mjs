@@ -31,7 +31,9 @@ copyInto(vendor, {
   [`onnxruntime-web/dist/${ORT}`]: null,
   "onnxruntime-web/dist/ort-wasm-simd-threaded.mjs": null,
   "onnxruntime-web/dist/ort-wasm-simd-threaded.wasm": null,
-  "../licenses/onnxruntime-web.txt": "LICENSE.onnxruntime-web.txt", // its package holds none
+  // Its package holds neither; the notices are those of the wheel onnxruntime 1.32.0.
+  "../licenses/onnxruntime-web.txt": "LICENSE.onnxruntime-web.txt",
+  "../licenses/onnxruntime-web.ThirdPartyNotices.txt": "NOTICES.onnxruntime-web.txt",
   "@huggingface/transformers/LICENSE": "LICENSE.transformers.txt",
   "@huggingface/jinja/LICENSE": "LICENSE.jinja.txt", // bundled with transformers.js, as is the next
   "@huggingface/tokenizers/LICENSE": "LICENSE.tokenizers.txt",

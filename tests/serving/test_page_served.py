@@ -51,6 +51,7 @@ def test_the_page_at_the_root_says_what_python_says(
         ("/vendor/ort.wasm.min.mjs", "text/javascript"),
         ("/vendor/ort-wasm-simd-threaded.wasm", "application/wasm"),
         ("/vendor/LICENSE.onnxruntime-web.txt", "text/plain"),
+        ("/vendor/NOTICES.onnxruntime-web.txt", "text/plain"),
         ("/model/config.json", "application/json"),
         ("/model/onnx/model.onnx", "application/octet-stream"),
     ],
