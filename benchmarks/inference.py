@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import onnxruntime
 import torch
 import typer
 from sklearn.decomposition import PCA
@@ -48,6 +47,7 @@ from common import (
 from sentiment_lstm import artefact, prediction, runtime
 from sentiment_lstm.batches import collate_ragged
 from sentiment_lstm.quiet import quiet_exporter
+from sentiment_lstm.telemetry import import_onnxruntime
 from sentiment_lstm.tokens import embedded_bert_folder, load_tokenizer
 
 Rivals = dict[str, tuple[Callable[[list[str]], object], float]]
@@ -218,6 +218,7 @@ def _encoder(model: Any) -> Callable[[list[str]], object]:  # noqa: ANN401
         )
         assert program is not None
         program.save(path)
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = runtime.available_cpus()
     session = onnxruntime.InferenceSession(path, options)

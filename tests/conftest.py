@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from datasets import DatasetDict
 from sentiment_lstm.data import load_reviews
 from sentiment_lstm.export import export
 from sentiment_lstm.recipes import Recipe, load_recipe, override
+from sentiment_lstm.telemetry import SWITCH
 from sentiment_lstm.training import train
 
 ROOT = Path(__file__).resolve().parents[1]
+os.environ.setdefault(SWITCH, "1")  # for the tests that import ONNX Runtime by themselves
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ import sentiment_lstm
 from sentiment_lstm import prediction, runtime
 from sentiment_lstm.errors import ModelError, TextError
 from sentiment_lstm.runtime import OnnxClassifier
+from sentiment_lstm.telemetry import SWITCH
 from tests import contracts
 
 # What the two ways of tokenizing could take differently.
@@ -107,8 +108,8 @@ def test_onnx_runtime_reports_to_nobody_unless_it_is_asked_to(
 ):
     code = f"import sentiment_lstm; sentiment_lstm.load({str(exported)!r}).predict(['fine'])"
     # Under CI it never reports; the identifier that it reports with stands in the user's cache.
-    kept = {key: os.environ[key] for key in os.environ if key not in ("CI", "ORT_DISABLE_TELEMETRY")}
-    wished = {} if wish is None else {"ORT_DISABLE_TELEMETRY": wish}
+    kept = {name: os.environ[name] for name in os.environ if name not in ("CI", SWITCH)}
+    wished = {} if wish is None else {SWITCH: wish}
     homes = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     subprocess.run([sys.executable, "-c", code], env=kept | wished | homes, check=True)
     assert any(path.name == "deviceid" for path in tmp_path.rglob("*")) == reports

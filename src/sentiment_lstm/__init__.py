@@ -6,7 +6,6 @@ Importing this loads nothing heavy: each public name is resolved when it is firs
 from __future__ import annotations
 
 import importlib
-import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,11 +40,6 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
-
-# ONNX Runtime reports to Microsoft on the machine and the models it opens, from the moment it is
-# imported, and keeps an identifier on the disk. Here, because it is too late afterwards; who sets
-# the variable to 0 has it back (https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md).
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "Classifier": "prediction",

@@ -24,6 +24,7 @@ from sentiment_lstm.graph import OPSET, OnnxGraph
 from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.quiet import quiet_exporter
 from sentiment_lstm.reliability import softmax
+from sentiment_lstm.telemetry import import_onnxruntime
 
 __all__ = ["ExportResult", "ExportedFile", "export", "largest_difference"]
 
@@ -167,6 +168,7 @@ def _write_onnx(model: SentimentModel, path: Path) -> None:
 
 
 def _quantize(exact: Path, small: Path) -> None:
+    import_onnxruntime()
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with quiet_exporter():

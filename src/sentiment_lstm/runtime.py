@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from sentiment_lstm import artefact
 from sentiment_lstm.classifier import ScoredTokens, TextClassifier
 from sentiment_lstm.errors import ModelError
+from sentiment_lstm.telemetry import import_onnxruntime
 from sentiment_lstm.token_budget import token_budget_batches
 from sentiment_lstm.word_pieces import word_pieces
 
@@ -267,10 +268,7 @@ def available_cpus() -> int:
 
 
 def _session(path: Path, config: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    import onnxruntime
-
-    if os.environ.get("ORT_DISABLE_TELEMETRY") == "1":  # it may have been imported before this
-        onnxruntime.disable_telemetry_events()
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
