@@ -1,6 +1,7 @@
 """What does scoring files cost: beside a plain loop, with more workers, with ever more rows?
 
     python benchmarks/scoring.py --rows 10000 --rows 100000 --rows 1000000
+    python benchmarks/scoring.py --no-engine --parts
 
 The test reviews are written to Parquet again and again, each time with other ids, and
 `sentiment_lstm.scoring.score_files` scores them, in a process of its own. The plain loop reads
@@ -11,9 +12,10 @@ and everything that Ray starts for it, sampled twice a second, highest sum.
 The exponent is the slope of log seconds over log rows: 1 where twice the rows take twice the time.
 Of the seconds, those are left out in which Ray starts and the workers load the model.
 
-What the driver can administer is measured with parts of two short texts each, which cost next to
-nothing to score. The costs follow from the speeds and the prices given; the speed of a
-DistilBERT-sized encoder is that of `benchmarks/inference.py` on the same machine.
+What it takes to administer parts is measured with parts of two short texts each, which cost next
+to nothing to score: as many as two and as twelve million rows have. The costs follow from the
+speeds and the prices given; the speed of a DistilBERT-sized encoder is that of
+`benchmarks/inference.py` on the same machine.
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ __all__ = ["scoring"]
 _PACKAGES = ("sentiment-lstm", "onnxruntime", "tokenizers", "ray", "pyarrow")
 _ENGINE_ROWS = 20_000  # for the comparison with the plain loop
 _ROUNDS = 3
-_TINY_PARTS = 2_000
+_PARTS = (2_000, 12_000)
 _SAMPLE_S = 0.5
 _LOOP = """
 import sys, time
@@ -104,6 +106,7 @@ def scoring(
     ] = 0.0001,
     engine: Annotated[bool, typer.Option(help="Compare with the plain loop.")] = True,
     engine_rows: Annotated[int, typer.Option(min=1)] = _ENGINE_ROWS,
+    parts: Annotated[bool, typer.Option("--parts", help="Measure what parts cost.")] = False,
     rounds: Annotated[int, typer.Option(min=1)] = _ROUNDS,
     work: Annotated[Path | None, typer.Option(help="Room for files; benchmarks/work.")] = None,
     results: Annotated[
@@ -125,7 +128,12 @@ def scoring(
     }
     if engine:
         found["engine"] = _compare(folder, texts, model, cpus, engine_rows, rounds)
-        found["parts_per_second"] = _administered(folder, model, cpus)
+        write_json(target, found)
+    if parts:
+        found["parts"] = {
+            "machine": machine_facts(),
+            "points": [_administered(folder, model, cpus, number) for number in _PARTS],
+        }
         write_json(target, found)
     curve = {point["rows"]: point for point in found.get("curve", [])}
     for number in rows or []:
@@ -163,14 +171,14 @@ def _compare(
     }
 
 
-def _administered(folder: Path, model: Path, cpus: int) -> float:
-    """Count the parts that are read, shared out, kept and put together in a second."""
-    parts = _TINY_PARTS
+def _administered(folder: Path, model: Path, cpus: int, parts: int) -> dict[str, Any]:
+    """Read parts, share them out, keep them and put them together."""
     path = folder / "tiny.parquet"
     pq.write_table(pa.table({"text": ["a film"] * (2 * parts)}), path)
     point = _run(path, folder / "out-tiny", model, cpus, part_rows=2)
     shutil.rmtree(folder / "out-tiny")
-    return parts / point["scoring_seconds"]
+    path.unlink()
+    return {"parts": parts, **point}
 
 
 def _costs(
@@ -322,9 +330,15 @@ def _report(found: dict[str, Any]) -> str:
         lines += [markdown_table(head, table), ""]
         if found.get("exponent") is not None:
             lines += [f"Exponent of the scoring time against rows: {found['exponent']:.3f}.", ""]
-    if found.get("parts_per_second"):
+    if found.get("parts"):
+        few, many = found["parts"]["points"]
+        grown = (many["peak_memory_mib"] - few["peak_memory_mib"]) / (many["parts"] - few["parts"])
         lines += [
-            f"The driver administers {found['parts_per_second']:,.0f} parts a second, of any size.",
+            f"Parts of two short texts, of any size as far as the driver is concerned: "
+            f"{many['parts'] / many['scoring_seconds']:,.0f} a second; each leaves "
+            f"{1024 * grown:,.1f} KiB behind ({few['parts']:,} parts: "
+            f"{few['peak_memory_mib']:,.0f} MiB, {many['parts']:,}: "
+            f"{many['peak_memory_mib']:,.0f} MiB; {found['parts']['machine']['cpu']}).",
             "",
         ]
     if found.get("costs"):

@@ -54,6 +54,8 @@ def connected(address: str | None, workers: int | None) -> Iterator[int]:
     if address is not None:
         _check_answers(address)
     else:
+        # Of every part, Ray would keep for the dashboard when it began and when it ended.
+        os.environ.setdefault("RAY_task_events_report_interval_ms", "0")
         where = {
             "address": "local",  # not that of a cluster which happens to run here
             "num_cpus": workers or available_cpus(),
