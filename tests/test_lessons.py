@@ -25,6 +25,7 @@ class LengthTeacher:
         return np.stack([1 - positive, positive], axis=1)
 
 
+NOUNS = [f"{first}{second}" for first in "abcde" for second in "vwxyz"]
 REVIEW = "I liked it a lot. The ending, though! Was it needed? Perhaps so."
 
 
@@ -90,6 +91,22 @@ def test_soft_labels_of_other_texts_are_refused(
     lessons(train, None, quick_recipe, tmp_path, LengthTeacher())
     with pytest.raises(DataError, match="texts"):
         lessons(train.select(range(29)), None, quick_recipe, tmp_path, LengthTeacher())
+
+
+@pytest.mark.parametrize("teacher", [None, LengthTeacher()])
+def test_clauses_stand_behind_the_reviews_and_denied_ones_are_learnt_as_the_opposite(
+    train: Dataset, quick_recipe: Recipe, tmp_path: Path, teacher: LengthTeacher | None
+):
+    texts = [f"The {noun} was {word}." for noun in NOUNS for word in ("dull", "great")]
+    source = Dataset.from_dict({"text": texts, "label": [0, 1] * len(NOUNS)}, train.features)
+    recipe = override(quick_recipe, ["training.sentences=0", "training.negations=20"])
+    found = lessons(source, None, recipe, tmp_path, teacher)
+    assert found.reviews == found.labelled == len(source)
+    assert len(found.rows) == len(source) + 2 * 20
+    affirmed, denied = found.rows[len(source) : -20], found.rows[-20:]
+    opposite = 1 - np.asarray(denied["labels"])
+    assert np.allclose(affirmed["labels"], opposite), "the other class, or the opposite opinion"
+    assert np.all(np.asarray(affirmed["length"]) < denied["length"]), "a word denies each"
 
 
 def test_sentences_are_drawn_from_many_reviews_once_each_and_keep_their_label(

@@ -5,6 +5,7 @@
     labelled reviews      the label; with teachers, a mean of it and of what they say
     unlabelled reviews    what the teachers say; left out without teachers
     sentences             of both, drawn at random; what the teachers say, else the review's label
+    clauses               of labelled ones, each as it stands and denied; likewise, and the opposite
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from transformers import PreTrainedTokenizerFast
 from sentiment_lstm import ranks
 from sentiment_lstm.data import BATCH_TEXTS, dataset_texts, store_texts
 from sentiment_lstm.errors import DataError
+from sentiment_lstm.negation import draw_clauses
 from sentiment_lstm.ordinal import ordinal_targets
 from sentiment_lstm.recipes import Recipe
 from sentiment_lstm.soft_labels import soft_labels
@@ -41,6 +43,7 @@ _SENTENCE_WORDS = (3, 40)
 # The same sentences whatever the seed of the training, so that soft labels serve all of them.
 _SENTENCES_SEED = 0
 _COLUMNS = ["text", "label"]
+_SENTENCES, _CLAUSES, _DENIED = "sentences", "clauses", "denied"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,14 +80,16 @@ def prepare_lessons(
     Args:
         train: columns `text` and `label`.
         unlabelled: from :func:`unlabelled_texts`; used with a teacher only.
-        recipe: its sections [tokens], [distillation] and `training.sentences` are read.
+        recipe: its sections [tokens] and [distillation], `training.sentences` and
+            `training.negations` are read.
         tokenizer: of the model.
         teacher: from `load_teachers`, or None.
         folder: where the soft labels are kept, a folder for each kind of text.
         on_progress: called with the kind of text, how many are done and how many there are.
 
     Raises:
-        DataError: the folder holds the soft labels of other texts or another teacher.
+        DataError: the folder holds the soft labels of other texts or another teacher, or there are
+            clauses to be denied and more labels than two.
     """
     parts = {"labelled": train}
     if teacher is not None and unlabelled is not None and recipe.distillation.unlabelled:
@@ -95,25 +100,36 @@ def prepare_lessons(
             lambda: draw_sentences(list(parts.values()), wanted, features=train.features)
         )
         if len(drawn):
-            parts["sentences"] = drawn
+            parts[_SENTENCES] = drawn
+    reviews = sum(len(part) for name, part in parts.items() if name != _SENTENCES)
+    clauses = recipe.training.negations
+    if clauses:
+        affirmed, denied = ranks.from_first(lambda: draw_clauses(train, clauses))
+        if len(affirmed):
+            parts |= {_CLAUSES: affirmed, _DENIED: denied}
     limit = recipe.tokens.max_length_tokens or None
     rows = []
+    opinion = None  # of the clauses
     for name, part in parts.items():
         tokenized = ranks.from_first(
             partial(tokenize_reviews, part, tokenizer, max_length_tokens=limit)
         )
-        if teacher is not None:
+        if name == _DENIED and opinion is not None:
+            # What a teacher knows of negation is what it has learnt of reviews, too.
+            tokenized = _with_probabilities(tokenized, opinion[:, ::-1])
+        elif teacher is not None:
             share = recipe.distillation.teacher_share if name == "labelled" else 1.0
             targets = 0.0
             if share > 0:
                 targets = share * ask_teacher(teacher, part, folder / name, on_progress=on_progress)
             if share < 1:
                 targets = targets + (1 - share) * _truth(part, recipe)
-            tokenized = _with_probabilities(tokenized, np.asarray(targets, dtype=np.float32))
+            probabilities = np.asarray(targets, dtype=np.float32)
+            tokenized = _with_probabilities(tokenized, probabilities)
+            opinion = probabilities if name == _CLAUSES else None
         rows.append(tokenized)
     every = datasets.concatenate_datasets(rows) if len(rows) > 1 else rows[0]
-    extra = len(parts["sentences"]) if "sentences" in parts else 0
-    return Lessons(rows=every, reviews=len(every) - extra, labelled=len(train))
+    return Lessons(rows=every, reviews=reviews, labelled=len(train))
 
 
 def draw_sentences(

@@ -96,6 +96,7 @@ class TrainingSettings:
     # How far each review's embeddings are moved against the model, see `Adversary`; 0 reads once.
     adversarial_epsilon: float = 0.0
     sentences: int = 0  # drawn from the reviews and trained on beside them
+    negations: int = 0  # clauses of the reviews, trained on as they stand and denied; two labels
 
     def __post_init__(self) -> None:
         _check_range("training.epochs", self.epochs, low=1)
@@ -110,6 +111,7 @@ class TrainingSettings:
         _check_range("training.patience", self.patience, low=0)
         _check_range("training.adversarial_epsilon", self.adversarial_epsilon, low=0)
         _check_range("training.sentences", self.sentences, low=0)
+        _check_range("training.negations", self.negations, low=0)
         _check_choice("training.schedule", self.schedule, SCHEDULES)
         _check_choice("training.precision", self.precision, PRECISIONS)
         if self.patience and not self.validation_size:
