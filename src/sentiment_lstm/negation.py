@@ -38,7 +38,7 @@ _CLAUSE = re.compile(
     r"(?:(?:[Aa]nd|[Bb]ut|[Ss]o|[Tt]hat|[Ww]hile) )?"
     r"(?P<subject>(?:[A-Za-z']+ ){1,5}?)"
     r"(?P<verb>is|was|are|were) "
-    r"(?:(?:very|really|so|quite|just|pretty|truly|absolutely) )?"
+    r"(?P<adverb>(?:very|really|so|quite|just|pretty|truly|absolutely) )?"
     r"(?P<article>(?:an?|the) )?"
     r"(?P<adjective>[a-z]+)"
     r"(?P<noun> [a-z]+)?"
@@ -120,15 +120,16 @@ def find_clauses(
     """
     for sentence in sentences(text, min_words=3):
         for match in _CLAUSE.finditer(sentence):
-            subject, verb, article, adjective, noun = match.groups()
+            subject, verb, adverb, article, adjective, noun = match.groups()
             # An article wants its noun, and an adjective without one must end the clause.
             if polar.get(adjective) != label or (article is None) != (noun is None):
                 continue
             subject = subject[0].upper() + subject[1:]
             rest = f"{article or ''}{adjective}{noun or ''}"
-            affirmed = f"{subject}{verb} {rest}."
+            affirmed = f"{subject}{verb} {adverb or ''}{rest}."
             if _DENIES.search(affirmed):
                 continue
+            # Without the adverb: what is not very bad may still be bad.
             form = _DENIALS[int(random.integers(len(_DENIALS)))]
             yield Clause(text=affirmed, denied=form.format(subject=subject, verb=verb, rest=rest))
 
