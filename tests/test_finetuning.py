@@ -184,7 +184,8 @@ def test_a_killed_and_resumed_training_ends_with_the_weights_of_an_undisturbed_o
     ours = load_file(tmp_path / "killed" / "model.safetensors")
     theirs = load_file(tmp_path / "undisturbed" / "model.safetensors")
     assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    differing = {name: (ours[name] - theirs[name]).abs().max().item() for name in ours}
+    assert {name: value for name, value in differing.items() if value} == {}
     assert resumed.history == undisturbed.history, "the losses of before the kill count as well"
     assert not work.exists()
 
