@@ -93,7 +93,8 @@ def polar_words(reviews: datasets.Dataset) -> dict[str, int]:
     """
     seen: tuple[Counter[str], Counter[str]] = Counter(), Counter()
     totals = [0, 0]
-    for batch in reviews.select_columns(["text", "label"]).iter(BATCH_TEXTS):
+    for start in range(0, len(reviews), BATCH_TEXTS):
+        batch = reviews[start : start + BATCH_TEXTS]
         for text, label in zip(batch["text"], batch["label"], strict=True):
             seen[label].update(set(_WORD.findall(text.lower())))
             totals[label] += 1
