@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from sentiment_lstm.model import SentimentConfig, SentimentModel
@@ -50,3 +52,11 @@ def assert_scores_the_same_alone_and_in_a_batch(model: SentimentModel) -> None:
         for row, length in enumerate(lengths):
             alone = model(input_ids[row : row + 1, :length]).logits[0]
             torch.testing.assert_close(together[row], alone, atol=1e-6, rtol=1e-5)
+
+
+def assert_same_weights(
+    ours: Mapping[str, torch.Tensor], theirs: Mapping[str, torch.Tensor]
+) -> None:
+    assert ours.keys() == theirs.keys()
+    differing = [name for name in ours if not torch.equal(ours[name], theirs[name])]
+    assert {name: (ours[name] - theirs[name]).abs().max() for name in differing} == {}

@@ -23,6 +23,7 @@ from sentiment_lstm.errors import DataError, ModelError, RecipeError, SaveError
 from sentiment_lstm.finetuning import FinetuningSettings, TeacherEpoch, finetune_teacher
 from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.teachers import load_teacher
+from tests.contracts import assert_same_weights
 from tests.test_cli import assert_user_error, run
 from tests.tiny_encoders import save_classifier, save_encoder
 
@@ -183,9 +184,7 @@ def test_a_killed_and_resumed_training_ends_with_the_weights_of_an_undisturbed_o
     assert resumed.resumed
     ours = load_file(tmp_path / "killed" / "model.safetensors")
     theirs = load_file(tmp_path / "undisturbed" / "model.safetensors")
-    assert ours.keys() == theirs.keys()
-    differing = {name: (ours[name] - theirs[name]).abs().max().item() for name in ours}
-    assert {name: value for name, value in differing.items() if value} == {}
+    assert_same_weights(ours, theirs)
     assert resumed.history == undisturbed.history, "the losses of before the kill count as well"
     assert not work.exists()
 

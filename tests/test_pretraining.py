@@ -19,6 +19,7 @@ from sentiment_lstm.foretelling import Foretelling
 from sentiment_lstm.pretraining import pretrain
 from sentiment_lstm.recipes import PretrainingSettings, Recipe, override
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
+from tests.contracts import assert_same_weights
 
 SETTINGS = PretrainingSettings(objective="region", batch_size=32, negatives=20, learning_rate=1e-2)
 
@@ -100,6 +101,5 @@ def test_killed_and_called_again_it_ends_with_the_weights_of_an_undisturbed_one(
     killed, undisturbed = (
         load_file(tmp_path / name / "pretrained.safetensors") for name in ("killed", "undisturbed")
     )
-    assert killed.keys() == undisturbed.keys()
-    assert all(torch.equal(killed[name], undisturbed[name]) for name in killed)
+    assert_same_weights(killed, undisturbed)
     assert [path.name for path in (tmp_path / "killed").iterdir()] == ["pretrained.safetensors"]

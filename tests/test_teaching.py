@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from datasets import Dataset, DatasetDict
 from safetensors.torch import load_file
 
@@ -18,6 +17,7 @@ from sentiment_lstm.errors import DataError, RecipeError
 from sentiment_lstm.recipes import Recipe, override
 from sentiment_lstm.teaching import texts_to_learn_from
 from sentiment_lstm.training import train
+from tests.contracts import assert_same_weights
 from tests.tiny_encoders import save_classifier, save_encoder
 
 # Trains by a recipe with every stage, in a process of its own that can be killed.
@@ -101,8 +101,7 @@ def test_killed_in_a_stage_before_the_training_it_goes_on_and_ends_the_same(
     killed, undisturbed = (
         load_file(tmp_path / name / "model.safetensors") for name in ("killed", "undisturbed")
     )
-    assert killed.keys() == undisturbed.keys()
-    assert all(torch.equal(killed[name], undisturbed[name]) for name in killed)
+    assert_same_weights(killed, undisturbed)
     training = json.loads((tmp_path / "killed" / "training.json").read_text())
     made = {"pretraining", "teacher 1", "teacher 3", "teacher 4", "training"}
     assert made <= training["stage_seconds"].keys()

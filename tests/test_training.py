@@ -21,6 +21,7 @@ from sentiment_lstm.prediction import load
 from sentiment_lstm.recipes import Recipe, load_recipe, override
 from sentiment_lstm.tokens import load_tokenizer
 from sentiment_lstm.training import EpochRecord, train
+from tests import contracts
 
 # Trains as the tests do, in a process of its own that can be killed.
 TRAIN_SCRIPT = """
@@ -62,10 +63,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def assert_same_weights(one: Path, other: Path) -> None:
-    ours, theirs = weights(one), weights(other)
-    assert ours.keys() == theirs.keys()
-    differing = {name: (ours[name] - theirs[name]).abs().max().item() for name in ours}
-    assert {name: value for name, value in differing.items() if value} == {}
+    contracts.assert_same_weights(weights(one), weights(other))
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
 from sentiment_lstm import ranks
-from sentiment_lstm.data import BATCH_TEXTS, dataset_texts, store_texts
+from sentiment_lstm.data import dataset_texts, labelled_texts, store_texts
 from sentiment_lstm.errors import DataError
 from sentiment_lstm.negation import draw_clauses
 from sentiment_lstm.ordinal import ordinal_targets
@@ -153,18 +153,13 @@ def draw_sentences(
     # Several rounds over the reviews where more sentences are wanted than there are reviews; a
     # text of one sentence gives it once.
     for _ in range(-(-size // max(len(every), 1)) + 1):
-        order = random.permutation(len(every))
         # Read some at a time, and no more than are needed.
-        for start in range(0, len(order), BATCH_TEXTS):
+        for text, label in labelled_texts(every, random.permutation(len(every))):
             if len(found) >= size:
                 break
-            drawn = every[order[start : start + BATCH_TEXTS]]
-            for text, label in zip(drawn["text"], drawn["label"], strict=True):
-                if len(found) >= size:
-                    break
-                choice = sentences(text, min_words=low, max_words=high)
-                if choice:
-                    found.setdefault(choice[int(random.integers(len(choice)))], label)
+            choice = sentences(text, min_words=low, max_words=high)
+            if choice:
+                found.setdefault(choice[int(random.integers(len(choice)))], label)
     return datasets.Dataset.from_dict(
         {"text": list(found), "label": list(found.values())}, features=features
     )

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import datasets
 import numpy as np
 
-from sentiment_lstm.data import BATCH_TEXTS
+from sentiment_lstm.data import labelled_texts
 from sentiment_lstm.errors import DataError
 from sentiment_lstm.text import sentences
 
@@ -93,11 +93,9 @@ def polar_words(reviews: datasets.Dataset) -> dict[str, int]:
     """
     seen: tuple[Counter[str], Counter[str]] = Counter(), Counter()
     totals = [0, 0]
-    for start in range(0, len(reviews), BATCH_TEXTS):
-        batch = reviews[start : start + BATCH_TEXTS]
-        for text, label in zip(batch["text"], batch["label"], strict=True):
-            seen[label].update(set(_WORD.findall(text.lower())))
-            totals[label] += 1
+    for text, label in labelled_texts(reviews):
+        seen[label].update(set(_WORD.findall(text.lower())))
+        totals[label] += 1
     found = {}
     for word in {*seen[0], *seen[1]}:
         counts = [seen[label][word] for label in (0, 1)]
@@ -153,23 +151,16 @@ def draw_clauses(reviews: datasets.Dataset, size: int) -> tuple[datasets.Dataset
     random = np.random.default_rng(_SEED)
     polar = polar_words(reviews)
     found: dict[str, tuple[str, int]] = {}
-    order = random.permutation(len(reviews))
-    for start in range(0, len(order), BATCH_TEXTS):
+    for text, label in labelled_texts(reviews, random.permutation(len(reviews))):
         if len(found) >= size:
             break
-        batch = reviews[order[start : start + BATCH_TEXTS]]
-        for text, label in zip(batch["text"], batch["label"], strict=True):
-            for clause in find_clauses(text, label, polar, random):
-                found.setdefault(clause.text, (clause.denied, label))
-    kept = list(found.items())[:size]
+        for clause in find_clauses(text, label, polar, random):
+            found.setdefault(clause.text, (clause.denied, label))
     features = datasets.Features({name: reviews.features[name] for name in ("text", "label")})
-    affirmed = [(text, label) for text, (_, label) in kept]
-    denied = [(text, 1 - label) for _, (text, label) in kept]
-    first, second = (
-        datasets.Dataset.from_dict(
-            {"text": [text for text, _ in pairs], "label": [label for _, label in pairs]},
-            features=features,
-        )
-        for pairs in (affirmed, denied)
+    affirmed, kept = list(found)[:size], list(found.values())[:size]
+    denied, labels = [text for text, _ in kept], [label for _, label in kept]
+    opposite = [1 - label for label in labels]
+    return (
+        datasets.Dataset.from_dict({"text": affirmed, "label": labels}, features=features),
+        datasets.Dataset.from_dict({"text": denied, "label": opposite}, features=features),
     )
-    return first, second

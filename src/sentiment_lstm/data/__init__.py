@@ -27,10 +27,9 @@ from sentiment_lstm.data.splits import (
     split_reviews,
     training_splits,
 )
-from sentiment_lstm.data.streams import BATCH_TEXTS, cache_folder, dataset_texts, store_texts
+from sentiment_lstm.data.streams import cache_folder, dataset_texts, labelled_texts, store_texts
 
 __all__ = [
-    "BATCH_TEXTS",
     "VALIDATION_SEED",
     "DataReport",
     "SplitReport",
@@ -39,6 +38,7 @@ __all__ = [
     "dataset_texts",
     "draw_reviews",
     "fingerprint",
+    "labelled_texts",
     "load_reviews",
     "load_unlabelled",
     "named_split",

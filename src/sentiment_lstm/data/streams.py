@@ -14,10 +14,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 from datasets import Dataset, Features, config
 from datasets.arrow_writer import ArrowWriter
+from numpy.typing import NDArray
 
 from sentiment_lstm.data.files import (
     FILE_TYPES,
@@ -32,7 +34,14 @@ from sentiment_lstm.errors import DataError, SaveError, first_sentence
 from sentiment_lstm.row_groups import row_batches
 from sentiment_lstm.text import hash_text
 
-__all__ = ["BATCH_TEXTS", "cache_folder", "dataset_texts", "file_texts", "store_texts"]
+__all__ = [
+    "BATCH_TEXTS",
+    "cache_folder",
+    "dataset_texts",
+    "file_texts",
+    "labelled_texts",
+    "store_texts",
+]
 
 BATCH_TEXTS = 1_000
 
@@ -85,6 +94,22 @@ def dataset_texts(place: str | Path, part: Dataset, *, text_column: str) -> Iter
     for start in range(0, len(part), BATCH_TEXTS):
         batch = texts[start : start + BATCH_TEXTS]
         yield _checked(place, {**names, **batch}, text_column, first_row=start + 1)
+
+
+def labelled_texts(
+    part: Dataset, order: NDArray[np.int64] | None = None
+) -> Iterator[tuple[str, int]]:
+    """Read the texts of a data set with their labels; a batch of them is in memory at a time.
+
+    Args:
+        part: columns `text` and `label`.
+        order: the rows to read, in this order; None for all as they stand.
+    """
+    rows = part.select_columns(["text", "label"])
+    for start in range(0, len(part) if order is None else len(order), BATCH_TEXTS):
+        places = slice(start, start + BATCH_TEXTS)
+        batch = rows[places if order is None else order[places]]
+        yield from zip(batch["text"], batch["label"], strict=True)
 
 
 def store_texts(batches: Iterable[list[str]], features: Features) -> Dataset:
