@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from datasets import DatasetDict
 
 from sentiment_lstm.data import load_reviews
@@ -17,6 +19,17 @@ from sentiment_lstm.training import train
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault(SWITCH, "1")  # for the tests that import ONNX Runtime by themselves
+
+
+@pytest.fixture(scope="module", autouse=True)
+def number_of_threads() -> Iterator[None]:
+    """Give the next tests as many threads as these had: sums are rounded otherwise with others.
+
+    The benchmarks, which some tests run in this process, take all cores.
+    """
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
