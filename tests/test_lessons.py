@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sentiment_lstm.errors import DataError
 from sentiment_lstm.lessons import draw_sentences, prepare_lessons, unlabelled_texts
+from sentiment_lstm.negation import draw_clauses, opposite
 from sentiment_lstm.recipes import Recipe, override
 from sentiment_lstm.tokens import load_tokenizer
 
@@ -104,8 +105,12 @@ def test_clauses_stand_behind_the_reviews_and_denied_ones_are_learnt_as_the_oppo
     assert found.reviews == found.labelled == len(source)
     assert len(found.rows) == len(source) + 2 * 20
     affirmed, denied = found.rows[len(source) : -20], found.rows[-20:]
-    opposite = 1 - np.asarray(denied["labels"])
-    assert np.allclose(affirmed["labels"], opposite), "the other class, or the opposite opinion"
+    said = np.asarray(affirmed["labels"])
+    np.testing.assert_allclose(opposite(said), denied["labels"], atol=1e-6)
+    if teacher is None:
+        words = ["great" in text for text in draw_clauses(source, 20).affirmed["text"]]
+        np.testing.assert_array_equal(said.argmax(1), words)
+        np.testing.assert_array_equal(found.targets, np.eye(2)[source["label"]])
     assert np.all(np.asarray(affirmed["length"]) < denied["length"]), "a word denies each"
 
 

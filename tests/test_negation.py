@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
 from sentiment_lstm.errors import DataError
-from sentiment_lstm.negation import draw_clauses, find_clauses, polar_words
+from sentiment_lstm.negation import draw_clauses, find_clauses, opposite, polar_words
 
-POLAR = {"dull": 0, "bad": 0, "wonderful": 1, "great": 1}
+POLAR = {"dull": -1.5, "bad": -1.0, "wonderful": 1.5, "great": 0.7}
 
 
 def reviews(texts: list[str], labels: list[int], names: list[str] | None = None) -> Dataset:
@@ -66,20 +68,68 @@ def test_what_is_no_clause_of_the_reviews_label_is_left_alone(text: str, why: st
 def test_a_word_is_polar_where_enough_reviews_of_one_label_hold_it():
     texts = ["a dull film"] * 30 + ["a grand film"] * 30 + ["some rare dish"] * 5
     polar = polar_words(reviews(texts, [0] * 30 + [1] * 30 + [1] * 5))
-    assert polar == {"dull": 0, "grand": 1}, "`film` is in both, `rare` in too few"
+    assert polar.keys() == {"dull", "grand"}, "`film` is in both, `rare` in too few"
+    assert polar["dull"] == pytest.approx(math.log((1 / 37) / (31 / 32)))
+    assert polar["grand"] == pytest.approx(math.log((31 / 37) / (1 / 32)))
+
+
+def test_an_unlabelled_review_gives_the_clauses_of_both_sides():
+    text = "The plot was dull. The songs were great."
+    assert [text for text, _ in clauses(text, -1)] == [
+        "The plot was dull.",
+        "The songs were great.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("weak", "strong"),
+    [
+        ("The film was bad.", "The film was dull."),
+        ("The film was dull.", "The film was very dull."),
+        ("The film was great.", "The film was so great."),
+        ("The film was great.", "The film was wonderful."),
+    ],
+)
+def test_a_stronger_word_and_an_adverb_to_it_make_a_clause_surer(weak: str, strong: str):
+    random = np.random.default_rng(0)
+    [less], [more] = (find_clauses(text, -1, POLAR, random) for text in (weak, strong))
+    assert abs(more.log_odds) > abs(less.log_odds)
+    assert np.sign(more.log_odds) == np.sign(less.log_odds)
+
+
+def test_the_opposite_is_said_a_little_less_surely():
+    said = np.array([[0.9, 0.1], [0.5, 0.5], [0.0, 1.0]], dtype=np.float32)
+    turned = opposite(said)
+    np.testing.assert_allclose(turned, [[0.18, 0.82], [0.5, 0.5], [0.9, 0.1]], atol=1e-6)
+    assert turned.dtype == np.float32
 
 
 def test_every_clause_stands_once_as_it_is_and_once_denied_with_the_other_label():
     texts = [f"The {noun} was dull." for noun in "abcdefghijklmnopqrstuvwxyz"]
     texts += [f"The {noun} was great." for noun in "abcdefghijklmnopqrstuvwxyz"]
     source = reviews(texts + texts, ([0] * 26 + [1] * 26) * 2)
-    affirmed, denied = draw_clauses(source, 1_000)
-    assert sorted(affirmed["text"]) == sorted(texts)
-    assert [1 - label for label in affirmed["label"]] == list(denied["label"])
-    for text, label in zip(affirmed["text"], affirmed["label"], strict=True):
+    drawn = draw_clauses(source, 1_000)
+    assert sorted(drawn.affirmed["text"]) == sorted(texts)
+    assert [1 - label for label in drawn.affirmed["label"]] == list(drawn.denied["label"])
+    for text, label in zip(drawn.affirmed["text"], drawn.affirmed["label"], strict=True):
         assert ("great" in text) == label
-    fewer, _ = draw_clauses(source, 10)
-    assert fewer["text"][:] == affirmed["text"][:10], "drawn in the same order every time"
+    np.testing.assert_array_equal(drawn.probabilities.argmax(1), drawn.affirmed["label"])
+    np.testing.assert_allclose(drawn.probabilities.sum(1), 1, rtol=1e-6)
+    fewer = draw_clauses(source, 10)
+    assert fewer.affirmed["text"][:] == drawn.affirmed["text"][:10], "in the same order every time"
+
+
+def test_unlabelled_reviews_serve_where_the_labelled_ones_hold_too_few():
+    labelled = [f"The {noun} was dull." for noun in "abcdefghijklmnopqrstuvwxyz"]
+    source = reviews(labelled, [0] * 26)
+    more = reviews([f"The {noun} side was dull." for noun in "abcdef"], [-1] * 6)
+    assert len(draw_clauses(source, 28).affirmed) == 26
+    drawn = draw_clauses(source, 28, unlabelled=more)
+    assert sum(" side " in text for text in drawn.affirmed["text"]) == 2
+    assert drawn.affirmed["label"][:] == [0] * 28
+    assert not any(
+        " side " in text for text in draw_clauses(source, 9, unlabelled=more).affirmed["text"]
+    )
 
 
 def test_a_label_can_be_turned_round_where_there_are_two():

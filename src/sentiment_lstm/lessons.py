@@ -5,7 +5,8 @@
     labelled reviews      the label; with teachers, a mean of it and of what they say
     unlabelled reviews    what the teachers say; left out without teachers
     sentences             of both, drawn at random; what the teachers say, else the review's label
-    clauses               of labelled ones, each as it stands and denied; likewise, and the opposite
+    clauses               of both, as they stand: what the teachers say, else what their words do
+    the same, denied      the opposite
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from transformers import PreTrainedTokenizerFast
 from sentiment_lstm import ranks
 from sentiment_lstm.data import dataset_texts, labelled_texts, store_texts
 from sentiment_lstm.errors import DataError
-from sentiment_lstm.negation import draw_clauses
+from sentiment_lstm.negation import draw_clauses, opposite
 from sentiment_lstm.ordinal import ordinal_targets
 from sentiment_lstm.recipes import Recipe
 from sentiment_lstm.soft_labels import soft_labels
@@ -102,21 +103,26 @@ def prepare_lessons(
         if len(drawn):
             parts[_SENTENCES] = drawn
     reviews = sum(len(part) for name, part in parts.items() if name != _SENTENCES)
-    clauses = recipe.training.negations
-    if clauses:
-        affirmed, denied = ranks.from_first(lambda: draw_clauses(train, clauses))
-        if len(affirmed):
-            parts |= {_CLAUSES: affirmed, _DENIED: denied}
+    told = None  # of the clauses, by their words
+    if recipe.training.negations:
+        clauses = ranks.from_first(
+            lambda: draw_clauses(
+                train, recipe.training.negations, unlabelled=parts.get("unlabelled")
+            )
+        )
+        if len(clauses.affirmed):
+            parts |= {_CLAUSES: clauses.affirmed, _DENIED: clauses.denied}
+            told = clauses.probabilities
     limit = recipe.tokens.max_length_tokens or None
     rows = []
-    opinion = None  # of the clauses
+    probabilities = None
     for name, part in parts.items():
         tokenized = ranks.from_first(
             partial(tokenize_reviews, part, tokenizer, max_length_tokens=limit)
         )
-        if name == _DENIED and opinion is not None:
+        if name == _DENIED and probabilities is not None:
             # What a teacher knows of negation is what it has learnt of reviews, too.
-            tokenized = _with_probabilities(tokenized, opinion[:, ::-1])
+            probabilities = opposite(probabilities)
         elif teacher is not None:
             share = recipe.distillation.teacher_share if name == "labelled" else 1.0
             targets = 0.0
@@ -125,8 +131,10 @@ def prepare_lessons(
             if share < 1:
                 targets = targets + (1 - share) * _truth(part, recipe)
             probabilities = np.asarray(targets, dtype=np.float32)
+        elif told is not None:
+            probabilities = told if name == _CLAUSES else _truth(part, recipe)
+        if probabilities is not None:
             tokenized = _with_probabilities(tokenized, probabilities)
-            opinion = probabilities if name == _CLAUSES else None
         rows.append(tokenized)
     every = datasets.concatenate_datasets(rows) if len(rows) > 1 else rows[0]
     return Lessons(rows=every, reviews=reviews, labelled=len(train))
