@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import Dataset, DatasetDict
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from numpy.typing import NDArray
 
 from sentiment_lstm.errors import DataError
@@ -112,6 +112,20 @@ def test_clauses_stand_behind_the_reviews_and_denied_ones_are_learnt_as_the_oppo
         np.testing.assert_array_equal(said.argmax(1), words)
         np.testing.assert_array_equal(found.targets, np.eye(2)[source["label"]])
     assert np.all(np.asarray(affirmed["length"]) < denied["length"]), "a word denies each"
+
+
+def test_nothing_is_denied_where_there_are_more_labels_than_two(
+    quick_recipe: Recipe, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    texts = [f"The {noun} was {word}." for noun in NOUNS for word in ("dull", "fair", "great")]
+    stars = Features({"text": Value("string"), "label": ClassLabel(names=["1", "2", "3"])})
+    source = Dataset.from_dict({"text": texts, "label": [0, 1, 2] * len(NOUNS)}, stars)
+    recipe = override(quick_recipe, ["training.sentences=0", "training.negations=20"])
+    with caplog.at_level("INFO", logger="sentiment_lstm"):
+        found = lessons(source, None, recipe, tmp_path, None)
+    assert len(found.rows) == len(source)
+    assert found.targets.tolist() == source["label"][:]
+    assert "negations is left out: it takes two labels" in caplog.text
 
 
 def test_sentences_are_drawn_from_many_reviews_once_each_and_keep_their_label(

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from sentiment_lstm.errors import DataError
 from sentiment_lstm.negation import draw_clauses, find_clauses, opposite, polar_words
 
 POLAR = {"dull": -1.5, "bad": -1.0, "wonderful": 1.5, "great": 0.7}
@@ -130,9 +129,3 @@ def test_unlabelled_reviews_serve_where_the_labelled_ones_hold_too_few():
     assert not any(
         " side " in text for text in draw_clauses(source, 9, unlabelled=more).affirmed["text"]
     )
-
-
-def test_a_label_can_be_turned_round_where_there_are_two():
-    three = reviews(["It was dull."] * 3, [0, 1, 2], names=["bad", "fair", "good"])
-    with pytest.raises(DataError, match="takes two of them; these reviews have 3"):
-        draw_clauses(three, 5)

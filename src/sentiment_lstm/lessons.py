@@ -89,8 +89,7 @@ def prepare_lessons(
         on_progress: called with the kind of text, how many are done and how many there are.
 
     Raises:
-        DataError: the folder holds the soft labels of other texts or another teacher, or there are
-            clauses to be denied and more labels than two.
+        DataError: the folder holds the soft labels of other texts or another teacher.
     """
     parts = {"labelled": train}
     if teacher is not None and unlabelled is not None and recipe.distillation.unlabelled:
@@ -104,7 +103,11 @@ def prepare_lessons(
             parts[_SENTENCES] = drawn
     reviews = sum(len(part) for name, part in parts.items() if name != _SENTENCES)
     told = None  # of the clauses, by their words
-    if recipe.training.negations:
+    if recipe.training.negations and train.features["label"].num_classes != 2:
+        logger.info(
+            "training.negations is left out: it takes two labels, each the other's opposite."
+        )
+    elif recipe.training.negations:
         clauses = ranks.from_first(
             lambda: draw_clauses(
                 train, recipe.training.negations, unlabelled=parts.get("unlabelled")

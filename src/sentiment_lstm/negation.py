@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import datasets
@@ -22,13 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment_lstm.data import labelled_texts
-from sentiment_lstm.errors import DataError
 from sentiment_lstm.text import sentences
 
 __all__ = [
     "Clause",
     "Clauses",
-    "check_labels",
     "draw_clauses",
     "find_clauses",
     "opposite",
@@ -87,22 +85,6 @@ class Clauses:
     affirmed: datasets.Dataset  # columns `text` and `label`
     denied: datasets.Dataset  # likewise, in the same order, with the other label
     probabilities: NDArray[np.float32]  # (N, 2) of the labels, for the affirmed ones
-
-
-def check_labels(names: Sequence[str]) -> None:
-    """Refuse labels that cannot be turned round.
-
-    Args:
-        names: of all classes.
-
-    Raises:
-        DataError: there are more of them than two, or fewer.
-    """
-    if len(names) != 2:
-        raise DataError(
-            f"training.negations turns a label round, which takes two of them; these reviews have "
-            f"{len(names)} ({', '.join(names)}). Set it to 0."
-        )
 
 
 def opposite(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -183,11 +165,7 @@ def draw_clauses(
         reviews: columns `text` and `label`, of two classes.
         size: how many; fewer come back where the reviews hold fewer.
         unlabelled: columns `text` and `label`, -1 throughout, where they do not suffice.
-
-    Raises:
-        DataError: there are more classes than two, or fewer.
     """
-    check_labels(reviews.features["label"].names)
     random = np.random.default_rng(_SEED)
     polar = polar_words(reviews)
     found: dict[str, Clause] = {}

@@ -37,7 +37,6 @@ from sentiment_lstm.finishing import (
     save,
 )
 from sentiment_lstm.lessons import prepare_lessons
-from sentiment_lstm.negation import check_labels
 from sentiment_lstm.ordinal import label_values
 from sentiment_lstm.prediction import Classifier
 from sentiment_lstm.pretraining import PRETRAINED, pretrain
@@ -156,8 +155,6 @@ def _train(
         max_length_tokens=recipe.tokens.max_length_tokens or None,
     )
     label_names = reviews["train"].features["label"].names
-    if recipe.training.negations:
-        check_labels(label_names)
     if recipe.training.ordinal and ranks.is_first():
         _check_order(label_names)
     set_seed(seed)

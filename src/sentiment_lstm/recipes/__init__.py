@@ -96,7 +96,7 @@ class TrainingSettings:
     # How far each review's embeddings are moved against the model, see `Adversary`; 0 reads once.
     adversarial_epsilon: float = 0.0
     sentences: int = 0  # drawn from the reviews and trained on beside them
-    negations: int = 0  # clauses of the reviews, trained on as they stand and denied; two labels
+    negations: int = 0  # clauses of reviews, as they stand and denied; where labels are two
 
     def __post_init__(self) -> None:
         _check_range("training.epochs", self.epochs, low=1)
