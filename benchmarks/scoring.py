@@ -1,7 +1,7 @@
 """What does scoring files cost: beside a plain loop, with more workers, with ever more rows?
 
     python benchmarks/scoring.py --rows 10000 --rows 100000 --rows 1000000
-    python benchmarks/scoring.py --no-engine --parts
+    python benchmarks/scoring.py runs/fast --no-engine --parts --rows 10000000
 
 The test reviews are written to Parquet again and again, each time with other ids, and
 `sentiment_lstm.scoring.score_files` scores them, in a process of its own. The plain loop reads
@@ -9,8 +9,9 @@ the same file, asks the runtime and writes the same columns, on as many threads 
 Loop, one worker and one worker a CPU take turns. Memory is the proportional set size of the command
 and everything that Ray starts for it, sampled twice a second, highest sum.
 
-The exponent is the slope of log seconds over log rows: 1 where twice the rows take twice the time.
-Of the seconds, those are left out in which Ray starts and the workers load the model.
+Every model has a curve of its own, named by its recipe. The exponent is the slope of log seconds
+over log rows: 1 where twice the rows take twice the time. Of the seconds, those are left out in
+which Ray starts and the workers load the model.
 
 What it takes to administer parts is measured with parts of two short texts each, which cost next
 to nothing to score: as many as two and as twelve million rows have. The costs follow from the
@@ -135,13 +136,13 @@ def scoring(
             "points": [_administered(folder, model, cpus, number) for number in _PARTS],
         }
         write_json(target, found)
-    curve = {point["rows"]: point for point in found.get("curve", [])}
+    curves = found.setdefault("curves", {})
+    recipe = _recipe(model)
     for number in rows or []:
         path = _repeated(folder / f"{number}.parquet", texts, number)
-        point = _run(path, folder / f"out-{number}", model, cpus)
-        curve[number] = {"rows": number, **point}
-        found["curve"] = [curve[size] for size in sorted(curve)]
-        found["exponent"] = _exponent(found["curve"])
+        point = {"rows": number, **_run(path, folder / f"out-{number}", model, cpus)}
+        others = [other for other in curves.get(recipe, []) if other["rows"] != number]
+        curves[recipe] = sorted([*others, point], key=lambda point: point["rows"])
         write_json(target, found)
         shutil.rmtree(folder / f"out-{number}")
         path.unlink()
@@ -149,6 +150,10 @@ def scoring(
     write_json(target, found)
     write_text((results or RESULTS) / "scoring.md", _report(found))
     Console().print(_report(found), highlight=False)
+
+
+def _recipe(model: Path) -> str:
+    return (read_json(model / "training.json") or {})["recipe"]["name"]
 
 
 def _compare(
@@ -184,11 +189,9 @@ def _administered(folder: Path, model: Path, cpus: int, parts: int) -> dict[str,
 def _costs(
     found: dict[str, Any], texts: list[str], core_hour: float, per_100_characters: float
 ) -> dict[str, Any] | None:
-    """Give what a million reviews cost, by the largest point of the curve."""
-    if not found.get("curve"):
+    """Give what a million reviews cost, by the largest point of each curve."""
+    if not found["curves"]:
         return None
-    point = found["curve"][-1]
-    ours = point["rows"] / point["scoring_seconds"]
     encoder = _encoder_speed()
     hundreds = sum(math.ceil(len(text) / 100) for text in texts) / len(texts)
 
@@ -199,7 +202,10 @@ def _costs(
         "core_hour": core_hour,
         "per_100_characters": per_100_characters,
         "per_million": {
-            "sentiment-lstm": cost(ours),
+            **{
+                f"sentiment-lstm, {recipe}": cost(curve[-1]["rows"] / curve[-1]["scoring_seconds"])
+                for recipe, curve in found["curves"].items()
+            },
             "DistilBERT-sized encoder": None if encoder is None else cost(encoder),
             "per-call API": 1e6 * hundreds * per_100_characters,
         },
@@ -285,9 +291,7 @@ def _watch(pid: int, memory: list[int]) -> None:
         time.sleep(_SAMPLE_S)
 
 
-def _exponent(curve: list[dict[str, Any]]) -> float | None:
-    if len(curve) < 2:
-        return None
+def _exponent(curve: list[dict[str, Any]]) -> float:
     rows = np.log([point["rows"] for point in curve])
     seconds = np.log([point["scoring_seconds"] for point in curve])
     return float(np.polyfit(rows, seconds, 1)[0])
@@ -315,21 +319,29 @@ def _report(found: dict[str, Any]) -> str:
             f"{engine['scaling']:.2f} times as fast as one.",
             "",
         ]
-    if found.get("curve"):
-        head = ["Rows", "Seconds", "of them scoring", "Rows/s while scoring", "Peak memory"]
+    if found["curves"]:
+        head = ["Recipe", "Rows", "Seconds", "of them scoring", "Rows/s while scoring", "Memory"]
         table = [
             [
+                recipe,
                 f"{point['rows']:,}",
                 f"{point['seconds']:,.1f}",
                 f"{point['scoring_seconds']:,.1f}",
                 f"{point['rows'] / point['scoring_seconds']:,.0f}",
                 f"{point['peak_memory_mib']:,.0f} MiB",
             ]
-            for point in found["curve"]
+            for recipe, curve in found["curves"].items()
+            for point in curve
         ]
-        lines += [markdown_table(head, table), ""]
-        if found.get("exponent") is not None:
-            lines += [f"Exponent of the scoring time against rows: {found['exponent']:.3f}.", ""]
+        lines += [markdown_table(head, table), "Memory is the peak.", ""]
+        exponents = [
+            f"{_exponent(curve):.3f} ({recipe})"
+            for recipe, curve in found["curves"].items()
+            if len(curve) > 1
+        ]
+        if exponents:
+            told = ", ".join(exponents)
+            lines += [f"Exponent of the scoring time against rows: {told}.", ""]
     if found.get("parts"):
         few, many = found["parts"]["points"]
         grown = (many["peak_memory_mib"] - few["peak_memory_mib"]) / (many["parts"] - few["parts"])

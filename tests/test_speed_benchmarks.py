@@ -85,12 +85,14 @@ def test_scoring_files_is_measured_at_each_number_of_rows(
     done = run(BENCHMARKS / "scoring.py", exported, *options, *places)
     assert done.returncode == 0, done.stderr
     content = json.loads((tmp_path / "scoring.json").read_text(encoding="utf-8"))
-    assert [point["rows"] for point in content["curve"]] == [1500, 3000]
-    for point in content["curve"]:
+    [(recipe, curve)] = content["curves"].items()
+    assert recipe == "default"
+    assert [point["rows"] for point in curve] == [1500, 3000]
+    for point in curve:
         assert 0 < point["scoring_seconds"]
         assert point["seconds"] > 0
         assert point["peak_memory_mib"] > 100  # Ray's own processes counted
     costs = content["costs"]["per_million"]
-    assert 0 < costs["sentiment-lstm"] < costs["per-call API"]
-    assert "| 3,000 |" in (tmp_path / "scoring.md").read_text(encoding="utf-8")
+    assert 0 < costs["sentiment-lstm, default"] < costs["per-call API"]
+    assert "| default | 3,000 |" in (tmp_path / "scoring.md").read_text(encoding="utf-8")
     assert not list((tmp_path / "work" / "scoring").iterdir())
