@@ -3,6 +3,7 @@
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const modules = join(here, "node_modules");
@@ -30,7 +31,6 @@ const vendor = join(serving, "page/vendor");
 copyInto(vendor, {
   [`onnxruntime-web/dist/${ORT}`]: null,
   "onnxruntime-web/dist/ort-wasm-simd-threaded.mjs": null,
-  "onnxruntime-web/dist/ort-wasm-simd-threaded.wasm": null,
   // Its package holds neither; the notices are those of the wheel onnxruntime 1.32.0.
   "../licenses/onnxruntime-web.txt": "LICENSE.onnxruntime-web.txt",
   "../licenses/onnxruntime-web.ThirdPartyNotices.txt": "NOTICES.onnxruntime-web.txt",
@@ -38,6 +38,11 @@ copyInto(vendor, {
   "@huggingface/jinja/LICENSE": "LICENSE.jinja.txt", // bundled with transformers.js, as is the next
   "@huggingface/tokenizers/LICENSE": "LICENSE.tokenizers.txt",
 });
+
+// A quarter of its size, in the wheel as on the way to a browser.
+const wasm = "ort-wasm-simd-threaded.wasm";
+const compressed = gzipSync(readFileSync(join(modules, "onnxruntime-web/dist", wasm)), { level: 9 });
+writeFileSync(join(vendor, `${wasm}.gz`), compressed);
 
 // A browser resolves no package names, and an import map would have to be allowed as an inline
 // script. The plain WASM build stands in for the WebGPU one, which is twice as large.

@@ -31,6 +31,9 @@ def test_the_command_writes_a_page_and_replaces_an_earlier_one(
     config = json.loads((tmp_path / "page" / "model" / "config.json").read_text())
     assert config["model_type"] == "bert"  # the folder is one for transformers.js
     assert not list((tmp_path / "page").rglob("*.safetensors"))
+    assert not list((tmp_path / "page").rglob("*.gz")), "a file server sends what it holds"
+    [wasm] = (tmp_path / "page").rglob("*.wasm")
+    assert wasm.read_bytes().startswith(b"\0asm")
 
 
 def test_the_command_refuses_in_one_sentence(vendored: None, exported: Path, tmp_path: Path):

@@ -62,6 +62,18 @@ def test_every_file_says_what_it_is(server: Server, path: str, media_type: str):
     assert answer.headers["content-type"].partition(";")[0] == media_type
 
 
+def test_what_is_kept_compressed_goes_out_so_and_to_others_unpacked(server: Server):
+    url = f"{server.url}/vendor/ort-wasm-simd-threaded.wasm"
+    packed = httpx.get(url, headers={"Accept-Encoding": "br, gzip"})
+    plain = httpx.get(url, headers={"Accept-Encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.content == plain.content  # as a client unpacks it
+    assert plain.content.startswith(b"\0asm")
+    assert int(packed.headers["content-length"]) < len(plain.content) / 2
+    assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
+
+
 def test_the_model_is_the_one_that_the_command_writes(server: Server, site: Path):
     written = {path for path in (site / "model").rglob("*") if path.is_file()}
     assert site / "model" / "config.json" in written

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 from html import escape
 from pathlib import Path
 
 from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
@@ -92,12 +94,22 @@ def _why_there_is_no_page(model_folder: Path | None, page: Path) -> str | None:
 
 
 def _add_file(app: FastAPI, route: str, path: Path) -> None:
-    media_type = _MEDIA_TYPES.get(path.suffix, "application/octet-stream")
+    """Send a file; one that is kept compressed goes out as it is kept, and has the name without."""
+    is_packed = path.suffix == ".gz"
+    name = Path(route.removesuffix(".gz"))
+    media_type = _MEDIA_TYPES.get(name.suffix, "application/octet-stream")
+    headers = {"Vary": "Accept-Encoding"} if is_packed else {}
 
-    async def send(_: Request) -> Response:
-        return FileResponse(path, media_type=media_type)
+    async def send(request: Request) -> Response:
+        if not is_packed:
+            return FileResponse(path, media_type=media_type)
+        if "gzip" in request.headers.get("Accept-Encoding", ""):
+            encoded = {**headers, "Content-Encoding": "gzip"}
+            return FileResponse(path, media_type=media_type, headers=encoded)
+        plain = await run_in_threadpool(lambda: gzip.decompress(path.read_bytes()))
+        return Response(plain, media_type=media_type, headers=headers)
 
-    app.add_route(route, send, include_in_schema=False)
+    app.add_route(name.as_posix(), send, include_in_schema=False)
 
 
 def _add_sentence(app: FastAPI, route: str, sentence: str) -> None:

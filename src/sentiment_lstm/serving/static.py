@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 from pathlib import Path
 
@@ -12,10 +13,11 @@ __all__ = ["PAGE", "check_vendored", "write_page"]
 
 PAGE = Path(__file__).parent / "page"
 
-# What the page imports from `vendor/`, written there by `make page`.
+# What the page imports from `vendor/`, written there by `make page`. It asks for what ends in `.gz`
+# by the name without.
 _VENDORED = (
     "ort-wasm-simd-threaded.mjs",
-    "ort-wasm-simd-threaded.wasm",
+    "ort-wasm-simd-threaded.wasm.gz",
     "ort.wasm.min.mjs",
     "transformers.web.min.js",
 )
@@ -45,6 +47,10 @@ def write_page(model: str | Path, output: str | Path, *, page: Path = PAGE) -> P
 
     def write(folder: Path) -> None:
         shutil.copytree(page, folder, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
+        for path in folder.rglob("*.gz"):  # few static servers know what to do with it
+            with gzip.open(path) as packed, path.with_suffix("").open("wb") as plain:
+                shutil.copyfileobj(packed, plain)
+            path.unlink()
         transformers_js.fill_folder(model, folder / _MODEL)
 
     return artefact.replace_folder(output, write)
