@@ -5,7 +5,14 @@ import re
 import pytest
 
 from sentiment_lstm.errors import TextError
-from sentiment_lstm.text import MARKUP_PATTERN, check_texts, is_blank, sentences, shorten
+from sentiment_lstm.text import (
+    MARKUP_PATTERN,
+    check_texts,
+    is_blank,
+    sentences,
+    shorten,
+    without_markup,
+)
 
 
 @pytest.mark.parametrize("text", ["", "  \n\t", "<br />", " <BR/><br> "])
@@ -71,3 +78,12 @@ def test_sentences_end_at_marks_and_markup_but_not_inside_numbers():
         "No idea",
     ]
     assert sentences(text, min_words=2, max_words=2) == ["and ran.", "No idea"]
+
+
+def test_a_line_break_mark_becomes_a_space_or_as_many_as_keep_the_rest_in_place():
+    text = "One.<br /><BR>Two <b>and</b> three."
+    assert without_markup(text) == "One.  Two <b>and</b> three."
+    kept = without_markup(text, keep_offsets=True)
+    assert len(kept) == len(text)
+    assert kept.index("Two") == text.index("Two")
+    assert "br" not in kept.lower()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Self
 
 import numpy as np
@@ -15,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from sentiment_lstm.text import MARKUP_PATTERN
+from sentiment_lstm.text import without_markup
 
 __all__ = [
     "TOKEN_PATTERN",
@@ -29,7 +28,6 @@ __all__ = [
 ]
 
 TOKEN_PATTERN = r"\w+(?:'\w+)?|[^\w\s]"  # words, and each punctuation mark by itself
-_MARKUP = re.compile(MARKUP_PATTERN)
 
 
 def nb_ngrams(*, longest: int = 3, strength: float = 3.0, seed: int | None = None) -> Pipeline:
@@ -84,7 +82,7 @@ def tfidf_ngrams(longest: int) -> TfidfVectorizer:
 
 def clean(text: str) -> str:
     """Lower the case, and read `<br />` as white space."""
-    return _MARKUP.sub(" ", text).lower()
+    return without_markup(text).lower()
 
 
 def log_count_ratio(

@@ -20,6 +20,7 @@ __all__ = [
     "is_encodable",
     "sentences",
     "shorten",
+    "without_markup",
 ]
 
 # IMDB's reviews keep their line breaks as `<br />`. The pattern stays inside what Oniguruma
@@ -29,9 +30,21 @@ _MARKUP = re.compile(MARKUP_PATTERN)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[.!?][\"')\]])\s+")
 
 
+def without_markup(text: str, *, keep_offsets: bool = False) -> str:
+    """Give a text with a space in the place of every line-break mark.
+
+    Args:
+        text: any.
+        keep_offsets: as many spaces as the mark has characters, so that all others stay in place.
+    """
+    if keep_offsets:
+        return _MARKUP.sub(lambda match: " " * len(match.group()), text)
+    return _MARKUP.sub(" ", text)
+
+
 def is_blank(text: str) -> bool:
     """Tell whether nothing is left of a text without its white space and line-break marks."""
-    return not _MARKUP.sub(" ", text).strip()
+    return not without_markup(text).strip()
 
 
 def is_encodable(text: str) -> bool:
@@ -131,5 +144,5 @@ def sentences(text: str, *, min_words: int = 1, max_words: int = 40) -> list[str
 
 def shorten(text: str, max_characters: int = 80) -> str:
     """Fold white space and markup to single spaces and cut to one line of a table."""
-    line = " ".join(_MARKUP.sub(" ", text).split())
+    line = " ".join(without_markup(text).split())
     return line if len(line) <= max_characters else line[: max_characters - 1].rstrip() + "…"

