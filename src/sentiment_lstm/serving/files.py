@@ -96,8 +96,8 @@ def _why_there_is_no_page(model_folder: Path | None, page: Path) -> str | None:
 def _add_file(app: FastAPI, route: str, path: Path) -> None:
     """Send a file; one that is kept compressed goes out as it is kept, and has the name without."""
     is_packed = path.suffix == ".gz"
-    name = Path(route.removesuffix(".gz"))
-    media_type = _MEDIA_TYPES.get(name.suffix, "application/octet-stream")
+    suffix = path.with_suffix("").suffix if is_packed else path.suffix
+    media_type = _MEDIA_TYPES.get(suffix, "application/octet-stream")
     headers = {"Vary": "Accept-Encoding"} if is_packed else {}
 
     async def send(request: Request) -> Response:
@@ -109,7 +109,7 @@ def _add_file(app: FastAPI, route: str, path: Path) -> None:
         plain = await run_in_threadpool(lambda: gzip.decompress(path.read_bytes()))
         return Response(plain, media_type=media_type, headers=headers)
 
-    app.add_route(name.as_posix(), send, include_in_schema=False)
+    app.add_route(route.removesuffix(".gz"), send, include_in_schema=False)
 
 
 def _add_sentence(app: FastAPI, route: str, sentence: str) -> None:
