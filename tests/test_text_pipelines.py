@@ -222,6 +222,17 @@ def test_a_pipeline_may_hold_a_lambda():
     assert teacher(pipeline).predict_proba(["great"]).argmax() == 1
 
 
+def test_pipelines_whose_lambdas_differ_are_told_apart():
+    def reading(start: int, cut=None) -> str:
+        lambdas = (lambda text: text[start:], lambda text: [word for word in text.split()][start])
+        vectorizer = CountVectorizer(preprocessor=lambdas[0] if cut is None else lambdas[cut])
+        return teacher(make_pipeline(vectorizer, MultinomialNB()).fit(TEXTS, LABELS)).identity
+
+    assert reading(0) == reading(0), "made twice"
+    assert reading(0) != reading(1), "another value in its closure"
+    assert reading(0) != reading(0, cut=1), "other code"
+
+
 class Connected:
     """A preprocessor whose content cannot be told."""
 

@@ -9,7 +9,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import datasets
@@ -211,6 +211,12 @@ class _EstimatorHasher(NumpyHasher):
     """joblib's hash of settings and fitted arrays, without what differs from process to process."""
 
     def save(self, obj: Any) -> None:  # noqa: ANN401
+        # Lambdas and functions within functions cannot be pickled by name: what they do counts.
+        if isinstance(obj, FunctionType) and "<" in obj.__qualname__:
+            cells = [cell.cell_contents for cell in obj.__closure__ or ()]
+            obj = (obj.__code__, obj.__defaults__, obj.__kwdefaults__, cells)
+        if isinstance(obj, CodeType):
+            obj = (obj.co_code, obj.co_consts, obj.co_names, obj.co_argcount, obj.co_flags)
         if isinstance(obj, BaseEstimator) and hasattr(obj, "_stop_words_id"):
             obj = copy.copy(obj)
             del obj._stop_words_id  # an address in memory, by which a vectorizer warns only once
