@@ -94,22 +94,33 @@ def _why_there_is_no_page(model_folder: Path | None, page: Path) -> str | None:
 
 
 def _add_file(app: FastAPI, route: str, path: Path) -> None:
-    """Send a file; one that is kept compressed goes out as it is kept, and has the name without."""
-    is_packed = path.suffix == ".gz"
-    suffix = path.with_suffix("").suffix if is_packed else path.suffix
-    media_type = _MEDIA_TYPES.get(suffix, "application/octet-stream")
-    headers = {"Vary": "Accept-Encoding"} if is_packed else {}
+    if path.suffix == ".gz":
+        _add_packed_file(app, route.removesuffix(".gz"), path)
+        return
+
+    async def send(_: Request) -> Response:
+        return FileResponse(path, media_type=_media_type(path))
+
+    app.add_route(route, send, include_in_schema=False)
+
+
+def _add_packed_file(app: FastAPI, route: str, path: Path) -> None:
+    """Send a file that is kept compressed as it is, or unpacked to who does not take it so."""
+    media_type = _media_type(path.with_suffix(""))
+    headers = {"Vary": "Accept-Encoding"}
 
     async def send(request: Request) -> Response:
-        if not is_packed:
-            return FileResponse(path, media_type=media_type)
         if "gzip" in request.headers.get("Accept-Encoding", ""):
             encoded = {**headers, "Content-Encoding": "gzip"}
             return FileResponse(path, media_type=media_type, headers=encoded)
         plain = await run_in_threadpool(lambda: gzip.decompress(path.read_bytes()))
         return Response(plain, media_type=media_type, headers=headers)
 
-    app.add_route(route.removesuffix(".gz"), send, include_in_schema=False)
+    app.add_route(route, send, include_in_schema=False)
+
+
+def _media_type(path: Path) -> str:
+    return _MEDIA_TYPES.get(path.suffix, "application/octet-stream")
 
 
 def _add_sentence(app: FastAPI, route: str, sentence: str) -> None:

@@ -46,11 +46,10 @@ def write_page(model: str | Path, output: str | Path, *, page: Path = PAGE) -> P
     _check_output(output)
 
     def write(folder: Path) -> None:
-        shutil.copytree(page, folder, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
-        for path in folder.rglob("*.gz"):  # few static servers know what to do with it
-            with gzip.open(path) as packed, path.with_suffix("").open("wb") as plain:
-                shutil.copyfileobj(packed, plain)
-            path.unlink()
+        hidden = shutil.ignore_patterns(".*")
+        shutil.copytree(
+            page, folder, ignore=hidden, dirs_exist_ok=True, copy_function=_copy_unpacked
+        )
         transformers_js.fill_folder(model, folder / _MODEL)
 
     return artefact.replace_folder(output, write)
@@ -68,6 +67,15 @@ def check_vendored(page: Path = PAGE) -> None:
             f"The page lacks the libraries it runs on, such as {missing[0]}. Run `make page` in a "
             "checkout of sentiment-lstm, which fetches them from the npm registry."
         )
+
+
+def _copy_unpacked(source: str, target: str) -> None:
+    """Copy a file, without its compression: few static servers know what to do with it."""
+    if not source.endswith(".gz"):
+        shutil.copy2(source, target)
+        return
+    with gzip.open(source) as packed, Path(target).with_suffix("").open("wb") as plain:
+        shutil.copyfileobj(packed, plain)
 
 
 def _check_output(output: Path) -> None:
