@@ -53,7 +53,7 @@ from common import (
     write_json,
     write_text,
 )
-from sentiment_lstm.artefact import bundled_folder
+from sentiment_lstm import artefact
 from sentiment_lstm.runtime import available_cpus
 from sentiment_lstm.scoring.formats.base import PART_ROWS
 
@@ -115,7 +115,7 @@ def scoring(
     ] = None,
 ) -> None:
     """Measure what scoring files costs."""
-    model = model or bundled_folder()
+    model = model or artefact.bundled_folder()
     folder = (work or WORK) / "scoring"
     folder.mkdir(parents=True, exist_ok=True)
     texts = list(load_binary_reviews(source)["test"]["text"])
@@ -137,7 +137,7 @@ def scoring(
         }
         write_json(target, found)
     curves = found.setdefault("curves", {})
-    recipe = _recipe(model)
+    recipe = artefact.read_json(model / artefact.TRAINING)["recipe"]["name"]
     for number in rows or []:
         path = _repeated(folder / f"{number}.parquet", texts, number)
         point = {"rows": number, **_run(path, folder / f"out-{number}", model, cpus)}
@@ -150,10 +150,6 @@ def scoring(
     write_json(target, found)
     write_text((results or RESULTS) / "scoring.md", _report(found))
     Console().print(_report(found), highlight=False)
-
-
-def _recipe(model: Path) -> str:
-    return (read_json(model / "training.json") or {})["recipe"]["name"]
 
 
 def _compare(
@@ -320,7 +316,8 @@ def _report(found: dict[str, Any]) -> str:
             "",
         ]
     if found["curves"]:
-        head = ["Recipe", "Rows", "Seconds", "of them scoring", "Rows/s while scoring", "Memory"]
+        head = ["Recipe", "Rows", "Seconds", "of them scoring"]
+        head += ["Rows/s while scoring", "Peak memory"]
         table = [
             [
                 recipe,
@@ -333,7 +330,7 @@ def _report(found: dict[str, Any]) -> str:
             for recipe, curve in found["curves"].items()
             for point in curve
         ]
-        lines += [markdown_table(head, table), "Memory is the peak.", ""]
+        lines += [markdown_table(head, table), ""]
         exponents = [
             f"{_exponent(curve):.3f} ({recipe})"
             for recipe, curve in found["curves"].items()
