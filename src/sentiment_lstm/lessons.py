@@ -104,7 +104,7 @@ def prepare_lessons(
     reviews = sum(len(part) for name, part in parts.items() if name != _SENTENCES)
     told = None  # of the clauses, by their words
     if recipe.training.negations and train.features["label"].num_classes != 2:
-        logger.info(
+        logger.warning(
             "training.negations is left out: it takes two labels, each the other's opposite."
         )
     elif recipe.training.negations:
