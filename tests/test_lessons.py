@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sentiment_lstm.errors import DataError
 from sentiment_lstm.lessons import draw_sentences, prepare_lessons, unlabelled_texts
-from sentiment_lstm.negation import draw_clauses, opposite
+from sentiment_lstm.negation import draw_clauses, opposite, polar_words
 from sentiment_lstm.recipes import Recipe, override
 from sentiment_lstm.tokens import load_tokenizer
 
@@ -98,8 +98,9 @@ def test_soft_labels_of_other_texts_are_refused(
 def test_clauses_stand_behind_the_reviews_and_denied_ones_are_learnt_as_the_opposite(
     train: Dataset, quick_recipe: Recipe, tmp_path: Path, teacher: LengthTeacher | None
 ):
-    texts = [f"The {noun} was {word}." for noun in NOUNS for word in ("dull", "great")]
-    source = Dataset.from_dict({"text": texts, "label": [0, 1] * len(NOUNS)}, train.features)
+    texts = 2 * [f"The {noun} was {word}." for noun in NOUNS for word in ("dull", "great")]
+    texts += [f"The {noun} was not {word}." for noun in NOUNS for word in ("great", "dull")]
+    source = Dataset.from_dict({"text": texts, "label": [0, 1] * 3 * len(NOUNS)}, train.features)
     recipe = override(quick_recipe, ["training.sentences=0", "training.negations=20"])
     found = lessons(source, None, recipe, tmp_path, teacher)
     assert found.reviews == found.labelled == len(source)
@@ -108,24 +109,37 @@ def test_clauses_stand_behind_the_reviews_and_denied_ones_are_learnt_as_the_oppo
     said = np.asarray(affirmed["labels"])
     np.testing.assert_allclose(opposite(said), denied["labels"], atol=1e-6)
     if teacher is None:
-        words = ["great" in text for text in draw_clauses(source, 20).affirmed["text"]]
+        drawn = draw_clauses(source, 20, polar=polar_words(source))
+        words = ["great" in text for text in drawn.affirmed["text"]]
         np.testing.assert_array_equal(said.argmax(1), words)
         np.testing.assert_array_equal(found.targets, np.eye(2)[source["label"]])
     assert np.all(np.asarray(affirmed["length"]) < denied["length"]), "a word denies each"
 
 
-def test_nothing_is_denied_where_there_are_more_labels_than_two(
-    quick_recipe: Recipe, tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (("dull", "fair", "great"), ["1", "2", "3"]),
+        (("musical", "political"), ["arts", "politics"]),
+    ],
+)
+def test_nothing_is_denied_where_the_labels_are_not_one_anothers_opposite(
+    quick_recipe: Recipe,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    words: tuple[str, ...],
+    names: list[str],
 ):
-    texts = [f"The {noun} was {word}." for noun in NOUNS for word in ("dull", "fair", "great")]
-    stars = Features({"text": Value("string"), "label": ClassLabel(names=["1", "2", "3"])})
-    source = Dataset.from_dict({"text": texts, "label": [0, 1, 2] * len(NOUNS)}, stars)
+    texts = [f"The {noun} was{no} {w}." for noun in NOUNS for no in ("", " not") for w in words]
+    labels = list(range(len(words))) * 2 * len(NOUNS)
+    features = Features({"text": Value("string"), "label": ClassLabel(names=names)})
+    source = Dataset.from_dict({"text": texts, "label": labels}, features)
     recipe = override(quick_recipe, ["training.sentences=0", "training.negations=20"])
     with caplog.at_level("INFO", logger="sentiment_lstm"):
         found = lessons(source, None, recipe, tmp_path, None)
     assert len(found.rows) == len(source)
     assert found.targets.tolist() == source["label"][:]
-    assert "negations is left out: it takes two labels" in caplog.text
+    assert "No denied clauses are learnt" in caplog.text
 
 
 def test_sentences_are_drawn_from_many_reviews_once_each_and_keep_their_label(

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from sentiment_lstm.negation import draw_clauses, find_clauses, opposite, polar_words
+from sentiment_lstm.negation import (
+    denying_turns_labels,
+    draw_clauses,
+    find_clauses,
+    opposite,
+    polar_words,
+)
 
 POLAR = {"dull": -1.5, "bad": -1.0, "wonderful": 1.5, "great": 0.7}
 
@@ -72,6 +78,29 @@ def test_a_word_is_polar_where_enough_reviews_of_one_label_hold_it():
     assert polar["grand"] == pytest.approx(math.log((31 / 37) / (1 / 32)))
 
 
+@pytest.mark.parametrize(
+    ("denied", "turns"),
+    [
+        pytest.param([0, 1], True, id="what is not dull is great"),
+        pytest.param([1, 0], False, id="what is not about the one is about it all the same"),
+        pytest.param([], False, id="nothing is denied"),
+    ],
+)
+def test_denying_turns_labels_where_the_reviews_say_so(denied: list[int], turns: bool):
+    texts = ["The plot was dull."] * 30 + ["The songs were really great."] * 30
+    labels = [0] * 30 + [1] * 30
+    for label in denied:
+        said = "It isn't so great." if label == denied[0] else "It was not dull."
+        texts += [said] * 9
+        labels += [label] * 9
+    assert denying_turns_labels(reviews(texts, labels), POLAR) is turns
+
+
+def test_a_few_reviews_do_not_show_that_denying_turns_labels():
+    texts = ["The plot was dull."] * 30 + ["It was not dull."]
+    assert not denying_turns_labels(reviews(texts, [0] * 30 + [1]), POLAR)
+
+
 def test_an_unlabelled_review_gives_the_clauses_of_both_sides():
     text = "The plot was dull. The songs were great."
     assert [text for text, _ in clauses(text, -1)] == [
@@ -107,14 +136,14 @@ def test_every_clause_stands_once_as_it_is_and_once_denied_with_the_other_label(
     texts = [f"The {noun} was dull." for noun in "abcdefghijklmnopqrstuvwxyz"]
     texts += [f"The {noun} was great." for noun in "abcdefghijklmnopqrstuvwxyz"]
     source = reviews(texts + texts, ([0] * 26 + [1] * 26) * 2)
-    drawn = draw_clauses(source, 1_000)
+    drawn = draw_clauses(source, 1_000, polar=POLAR)
     assert sorted(drawn.affirmed["text"]) == sorted(texts)
     assert [1 - label for label in drawn.affirmed["label"]] == list(drawn.denied["label"])
     for text, label in zip(drawn.affirmed["text"], drawn.affirmed["label"], strict=True):
         assert ("great" in text) == label
     np.testing.assert_array_equal(drawn.probabilities.argmax(1), drawn.affirmed["label"])
     np.testing.assert_allclose(drawn.probabilities.sum(1), 1, rtol=1e-6)
-    fewer = draw_clauses(source, 10)
+    fewer = draw_clauses(source, 10, polar=POLAR)
     assert fewer.affirmed["text"][:] == drawn.affirmed["text"][:10], "in the same order every time"
 
 
@@ -122,10 +151,9 @@ def test_unlabelled_reviews_serve_where_the_labelled_ones_hold_too_few():
     labelled = [f"The {noun} was dull." for noun in "abcdefghijklmnopqrstuvwxyz"]
     source = reviews(labelled, [0] * 26)
     more = reviews([f"The {noun} side was dull." for noun in "abcdef"], [-1] * 6)
-    assert len(draw_clauses(source, 28).affirmed) == 26
-    drawn = draw_clauses(source, 28, unlabelled=more)
+    assert len(draw_clauses(source, 28, polar=POLAR).affirmed) == 26
+    drawn = draw_clauses(source, 28, polar=POLAR, unlabelled=more)
     assert sum(" side " in text for text in drawn.affirmed["text"]) == 2
     assert drawn.affirmed["label"][:] == [0] * 28
-    assert not any(
-        " side " in text for text in draw_clauses(source, 9, unlabelled=more).affirmed["text"]
-    )
+    fewer = draw_clauses(source, 9, polar=POLAR, unlabelled=more)
+    assert not any(" side " in text for text in fewer.affirmed["text"])

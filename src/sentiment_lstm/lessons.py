@@ -27,7 +27,13 @@ from transformers import PreTrainedTokenizerFast
 from sentiment_lstm import ranks
 from sentiment_lstm.data import dataset_texts, labelled_texts, store_texts
 from sentiment_lstm.errors import DataError
-from sentiment_lstm.negation import draw_clauses, opposite
+from sentiment_lstm.negation import (
+    Clauses,
+    denying_turns_labels,
+    draw_clauses,
+    opposite,
+    polar_words,
+)
 from sentiment_lstm.ordinal import ordinal_targets
 from sentiment_lstm.recipes import Recipe
 from sentiment_lstm.soft_labels import soft_labels
@@ -103,19 +109,10 @@ def prepare_lessons(
             parts[_SENTENCES] = drawn
     reviews = sum(len(part) for name, part in parts.items() if name != _SENTENCES)
     told = None  # of the clauses, by their words
-    if recipe.training.negations and train.features["label"].num_classes != 2:
-        logger.warning(
-            "training.negations is left out: it takes two labels, each the other's opposite."
-        )
-    elif recipe.training.negations:
-        clauses = ranks.from_first(
-            lambda: draw_clauses(
-                train, recipe.training.negations, unlabelled=parts.get("unlabelled")
-            )
-        )
-        if len(clauses.affirmed):
-            parts |= {_CLAUSES: clauses.affirmed, _DENIED: clauses.denied}
-            told = clauses.probabilities
+    clauses = ranks.from_first(lambda: _clauses(train, parts.get("unlabelled"), recipe))
+    if clauses is not None:
+        parts |= {_CLAUSES: clauses.affirmed, _DENIED: clauses.denied}
+        told = clauses.probabilities
     limit = recipe.tokens.max_length_tokens or None
     rows = []
     probabilities = None
@@ -141,6 +138,25 @@ def prepare_lessons(
         rows.append(tokenized)
     every = datasets.concatenate_datasets(rows) if len(rows) > 1 else rows[0]
     return Lessons(rows=every, reviews=reviews, labelled=len(train))
+
+
+def _clauses(
+    train: datasets.Dataset, unlabelled: datasets.Dataset | None, recipe: Recipe
+) -> Clauses | None:
+    """Draw the clauses to be denied; None where there are none, or where that would be wrong."""
+    if not recipe.training.negations:
+        return None
+    if train.features["label"].num_classes == 2:
+        polar = polar_words(train)
+        if denying_turns_labels(train, polar):
+            wanted = recipe.training.negations
+            clauses = draw_clauses(train, wanted, polar=polar, unlabelled=unlabelled)
+            return clauses if len(clauses.affirmed) else None
+    logger.info(
+        "No denied clauses are learnt: that takes two labels, each the other's opposite, and in "
+        "these texts a word that denies does not turn one into the other."
+    )
+    return None
 
 
 def draw_sentences(

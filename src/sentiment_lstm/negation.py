@@ -5,6 +5,10 @@ in negative reviews, and their label is learnt from a hundred other words. A den
 taught as the opposite shows nothing else. What a clause says, and how surely, is told by its words:
 an adjective that is much more frequent under one label than under the other, and an adverb to it.
 
+Where labels are topics, what is not about one of them is not about the other, and clauses would
+teach what is wrong. So reviews are asked first whether adjectives speak for their label less often
+where they are denied.
+
 Of English alone. After the counterfactual reviews of Kaushik, Hovy & Lipton 2020 (arXiv
 1909.12434), which people wrote; here a rule does.
 """
@@ -27,6 +31,7 @@ from sentiment_lstm.text import sentences
 __all__ = [
     "Clause",
     "Clauses",
+    "denying_turns_labels",
     "draw_clauses",
     "find_clauses",
     "opposite",
@@ -42,7 +47,16 @@ _CLAUSE_FACTOR = 2.0
 _ADVERB_FACTORS = {"very": 1.5, "really": 1.5, "so": 1.5, "truly": 1.5, "absolutely": 1.5}
 # What is not bad need not be good.
 _DENIAL_FACTOR = 0.8
+# How much likelier an adjective must speak for its label where it is not denied (the ratio of the
+# odds), and how sure of that the reviews must make us.
+_LEAST_ODDS_RATIO = 1.2
+_CONFIDENCE = 0.99
 _WORD = re.compile(r"[a-z]+")
+# An adjective as it stands or denied, anywhere.
+_STATEMENT = re.compile(
+    r"\b(?:is|was|are|were)(?P<denial> not|n't| never)? "
+    r"(?:(?:very|really|so|quite|just|all|that|a|an|the) )*(?P<adjective>[a-z]+)"
+)
 # A subject of a few words, a form of "to be", and an adjective or a noun with its adjective, where
 # the sentence could end. What stands before and behind is left out.
 _CLAUSE = re.compile(
@@ -124,6 +138,33 @@ def polar_words(reviews: datasets.Dataset) -> dict[str, float]:
     return found
 
 
+def denying_turns_labels(reviews: datasets.Dataset, polar: Mapping[str, float]) -> bool:
+    """Tell whether a word that denies turns labels round, by what the reviews themselves say.
+
+    In IMDB's training split 77 % of the adjectives after a form of "to be" speak for the label of
+    their review, and 59 % of the denied ones; where the labels are two genres, as many of both.
+
+    Args:
+        reviews: columns `text` and `label`, 0 or 1.
+        polar: of these reviews, from :func:`polar_words`.
+
+    Returns:
+        True where the odds that an adjective speaks for the label are surely higher as it stands
+        than denied; False also where the reviews are too few to tell.
+    """
+    from scipy.stats.contingency import odds_ratio
+
+    # Affirmed or denied; for the label or against it. From 1 on, so that no odds are infinite.
+    counts = np.ones((2, 2), dtype=np.int64)
+    for text, label in labelled_texts(reviews):
+        for match in _STATEMENT.finditer(text):
+            odds = polar.get(match["adjective"])
+            if odds is not None:
+                counts[int(match["denial"] is not None), int(label != int(odds > 0))] += 1
+    interval = odds_ratio(counts, kind="sample").confidence_interval(_CONFIDENCE)
+    return bool(interval.low > _LEAST_ODDS_RATIO)
+
+
 def find_clauses(
     text: str, label: int, polar: Mapping[str, float], random: np.random.Generator
 ) -> Iterator[Clause]:
@@ -157,17 +198,21 @@ def find_clauses(
 
 
 def draw_clauses(
-    reviews: datasets.Dataset, size: int, *, unlabelled: datasets.Dataset | None = None
+    reviews: datasets.Dataset,
+    size: int,
+    *,
+    polar: Mapping[str, float],
+    unlabelled: datasets.Dataset | None = None,
 ) -> Clauses:
     """Draw clauses of reviews at random, each once.
 
     Args:
         reviews: columns `text` and `label`, of two classes.
         size: how many; fewer come back where the reviews hold fewer.
+        polar: of these reviews, from :func:`polar_words`.
         unlabelled: columns `text` and `label`, -1 throughout, where they do not suffice.
     """
     random = np.random.default_rng(_SEED)
-    polar = polar_words(reviews)
     found: dict[str, Clause] = {}
     for part in (reviews, unlabelled):
         if part is None or len(found) >= size:
