@@ -24,7 +24,7 @@ from rich.table import Table
 
 from sentiment_lstm.data import load_reviews
 from sentiment_lstm.errors import DataError, SentimentError
-from sentiment_lstm.figures import write_file
+from sentiment_lstm.files import write_file
 from sentiment_lstm.runtime import available_cpus
 
 __all__ = [

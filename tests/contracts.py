@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import torch
 
@@ -26,6 +29,8 @@ TEXTS = [
     "فيلم رائع",
     "not bad at all<br /><br />" * 40,
 ]
+
+_NOBODY = 65_534
 
 
 def small_model(**settings: object) -> SentimentModel:
@@ -60,3 +65,24 @@ def assert_same_weights(
     assert ours.keys() == theirs.keys()
     differing = [name for name in ours if not torch.equal(ours[name], theirs[name])]
     assert {name: (ours[name] - theirs[name]).abs().max() for name in differing} == {}
+
+
+@contextlib.contextmanager
+def rights(path: Path, mode: int) -> Iterator[None]:
+    """Take rights of a file or folder away; root, whom they do not bind, is nobody meanwhile."""
+    before = path.stat().st_mode
+    path.chmod(mode)
+    root = os.geteuid() == 0
+    opened = [(parent, parent.stat().st_mode) for parent in path.parents if root]
+    for parent, kept in opened:  # pytest's own folders are closed to others
+        parent.chmod(kept | 0o011)
+    if root:
+        os.seteuid(_NOBODY)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        for parent, kept in opened:
+            parent.chmod(kept)
+        path.chmod(before)

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from sentiment_lstm import artefact
 from sentiment_lstm.errors import ModelError, SaveError
+from tests.contracts import rights
 
 
 def write_new(folder: Path) -> None:
@@ -172,3 +173,40 @@ def test_another_kind_of_model_is_named(whole_model: Path):
     artefact.write_json(whole_model / "config.json", {"model_type": "bert"})
     with pytest.raises(ModelError, match="model of type 'bert'"):
         artefact.verify(whole_model)
+
+
+def test_a_model_without_the_right_to_read_it_is_named(whole_model: Path):
+    for path in (whole_model, whole_model / "model.safetensors"):
+        with (
+            rights(path, 0),
+            pytest.raises(ModelError, match=r"whole: cannot be read \(Permission"),
+        ):
+            artefact.verify(whole_model)
+    with (
+        rights(whole_model / "config.json", 0),
+        pytest.raises(ModelError, match=r"config\.json: not a readable JSON file .*Permission"),
+    ):
+        artefact.verify(whole_model)
+    with rights(whole_model, 0), pytest.raises(ModelError, match="cannot be read"):
+        artefact.onnx_files(whole_model)
+    assert artefact.verify(whole_model)
+
+
+def test_a_file_without_the_right_to_write_it_keeps_what_it_says(whole_model: Path):
+    before = (whole_model / "config.json").read_text()
+    (whole_model / "model.safetensors").chmod(0o644)
+    with (
+        rights(whole_model, 0o555),
+        pytest.raises(SaveError, match=r"config\.json: cannot be written \(Permission denied\)"),
+    ):
+        artefact.seal(whole_model)
+    assert (whole_model / "config.json").read_text() == before
+
+
+def test_this_folder_and_the_root_are_folders_like_others(
+    whole_model: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(whole_model)
+    assert artefact.verify(".")["model_type"] == "sentiment-lstm"
+    with pytest.raises(ModelError, match="lacks"):
+        artefact.verify("/")

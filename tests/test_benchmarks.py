@@ -42,7 +42,7 @@ import pictures  # noqa: E402
 import records  # noqa: E402
 import rows as benchmark_rows  # noqa: E402
 import tables  # noqa: E402
-from accuracy import accuracy, coverage  # noqa: E402
+from accuracy import accuracy, coverage, unseen  # noqa: E402
 
 RECIPE = """
 summary = "Tiny, and quick to learn from few reviews."
@@ -430,7 +430,28 @@ def test_a_recipe_reads_the_unlabelled_reviews_and_never_the_test_split(
     assert given[0].num_rows == {"train": 30, "unsupervised": 30}
     run = by_row(read(tmp_path))["tiny"]
     assert run["conditions"]["unlabelled_reviews"] == 30
+    assert 0 < run["unseen"]["reviews"] < 30, "some of the unlabelled reviews are those of the test"
     assert run["sentences"]["reviews"] == 30
+
+
+def test_a_test_review_is_seen_whatever_its_case_and_white_space():
+    def split(*texts: str) -> datasets.Dataset:
+        return datasets.Dataset.from_dict({"text": texts})
+
+    learnt = datasets.DatasetDict(train=split("Fine film."), unsupervised=split("A  dull\none"))
+    found = unseen(split("fine FILM.", "a dull one ", "a dull film"), learnt)
+    assert found.tolist() == [False, False, True]
+
+
+def test_the_table_tells_the_accuracy_on_reviews_of_no_other_split(measured: Path):
+    content = read(measured)
+    assert "stand in the training" not in tables.markdown(content)
+    for one in content["runs"]:
+        assert one["unseen"] == {"accuracy": one["accuracy"], "reviews": TEST}
+        one["unseen"] = {"accuracy": 0.5, "reviews": TEST - 7}
+    shown = tables.markdown(content)
+    assert f"Of the {TEST:,} test reviews, 7 stand in the training or the" in shown
+    assert shown.count(" 50.00 %") == len(content["runs"])
 
 
 @pytest.mark.parametrize(

@@ -120,3 +120,18 @@ def test_a_folder_without_weights_cannot_be_exported(exported: Path, tmp_path: P
     (folder / "model.safetensors").unlink()
     with pytest.raises(ModelError):
         export(folder)
+
+
+def test_an_export_that_is_stopped_leaves_the_files_of_the_last_one(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sentences: DatasetDict
+):
+    folder = Path(shutil.copytree(exported, tmp_path / "model"))
+    before = {path.name: path.read_bytes() for path in (folder / "onnx").iterdir()}
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sentiment_lstm.export._compare", stop)
+    with pytest.raises(KeyboardInterrupt):
+        export(folder, validation=sentences["test"])
+    assert {path.name: path.read_bytes() for path in (folder / "onnx").iterdir()} == before

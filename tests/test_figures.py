@@ -21,8 +21,8 @@ from sentiment_lstm.figures import (
     plot_learning_curves,
     save_figure,
     style_axes,
-    write_file,
 )
+from sentiment_lstm.files import write_file
 
 HISTORY = [
     {

@@ -23,6 +23,7 @@ LIGHT = [
     "sentiment_lstm.explain.faithfulness",
     "sentiment_lstm.explain.occlusion",
     "sentiment_lstm.figures",
+    "sentiment_lstm.files",
     "sentiment_lstm.hub",
     "sentiment_lstm.ordinal",
     "sentiment_lstm.metric_pictures",

@@ -6,14 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sentiment_lstm import artefact
+from sentiment_lstm import artefact, classifier
+from sentiment_lstm.cli.predict import coloured
 
 TEXT = "A dull film, wonderfully acted."
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "sentiment_lstm", *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
 
 
 def test_the_bundled_model_answers_without_being_named():
@@ -74,3 +75,34 @@ def test_export_of_no_model_is_one_sentence(tmp_path: Path):
     done = run("export", str(tmp_path / "nothing"))
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     assert "no such folder" in done.stderr
+
+
+def test_the_folder_one_stands_in_is_a_model(exported: Path):
+    done = run("predict", ".", TEXT, "--json", cwd=exported)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["text"] == TEXT
+
+
+def test_an_empty_text_is_not_taken_for_a_folder():
+    done = run("predict", "", TEXT)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "Text 1 is empty" in done.stderr
+
+
+def test_empty_texts_pass_where_they_may_with_reasons_as_well(exported: Path):
+    done = run("predict", str(exported), TEXT, "", "--json", "--explain", "--allow-empty")
+    assert done.returncode == 0, done.stderr
+    assert [bool(json.loads(row)["explanation"]["words"]) for row in done.stdout.splitlines()] == [
+        True,
+        False,
+    ]
+
+
+def test_colours_fall_on_their_words_whatever_controls_stand_before():
+    text = "A\x07\r\ndull film"
+    (explanation,) = classifier.load().explain([text])
+    shown = coloured(explanation, text)
+    assert len(shown.plain) == len(text)
+    (dull,) = [word for word in explanation.words if word.text == "dull"]
+    assert "dull" in {shown.plain[span.start : span.end] for span in shown.spans}
+    assert (dull.start, dull.end) in {(span.start, span.end) for span in shown.spans}

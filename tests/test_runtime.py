@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -219,3 +220,27 @@ def test_a_folder_without_onnx_asks_for_pytorch_where_there_is_none(trained: Pat
 def test_a_session_does_not_travel_by_pickle(classifier: OnnxClassifier):
     with pytest.raises(TypeError, match="Load the folder again"):
         pickle.dumps(classifier)
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value", "told"),
+    [
+        ("config.json", "id2label", {"1": "negative", "2": "positive"}, "id2label is"),
+        ("config.json", "id2label", ["negative", "positive"], "id2label is"),
+        ("tokenizer_config.json", "model_max_length", None, "model_max_length is None"),
+    ],
+)
+def test_a_setting_of_the_wrong_shape_is_named(
+    copied: Path, file: str, key: str, value: object, told: str
+):
+    settings = json.loads((copied / file).read_text())
+    (copied / file).write_text(json.dumps({**settings, key: value}))
+    with pytest.raises(ModelError, match=f"{re.escape(file)}: {told}"):
+        runtime.load(copied)
+
+
+def test_labels_of_no_name_are_those_of_transformers(copied: Path):
+    config = json.loads((copied / "config.json").read_text())
+    del config["id2label"]
+    (copied / "config.json").write_text(json.dumps(config))
+    assert runtime.load(copied).labels == prediction.load(copied).labels == ["LABEL_0", "LABEL_1"]

@@ -16,15 +16,17 @@ The layout is the hub's, so the folder can be pushed as it is::
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from sentiment_lstm.errors import ModelError, SaveError
+from sentiment_lstm.files import write_file
 
 __all__ = [
     "CALIBRATION",
@@ -102,6 +104,8 @@ def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:
                 _flush(path)
     except OSError as error:
         shutil.rmtree(new, ignore_errors=True)
+        if isinstance(error, SaveError) and isinstance(error.__cause__, OSError):
+            error = error.__cause__  # it names a file in the folder aside, which is gone
         raise SaveError(
             f"{folder}: could not be written ({error.strerror or error}). What stood there before "
             "is untouched. Free some space, or choose another output folder."
@@ -165,7 +169,11 @@ def verify(folder: str | Path) -> dict[str, Any]:
     Raises:
         ModelError: the folder or a file is missing, truncated or not what its name says.
     """
-    folder = existing_folder(folder)
+    with _readable(Path(folder)):
+        return _verify(existing_folder(folder))
+
+
+def _verify(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise ModelError(
             f"{folder}: no such folder. Name the one that `sentiment-lstm train --output` wrote."
@@ -202,6 +210,9 @@ def seal(folder: Path) -> dict[str, Any]:
 
     Returns:
         The content of config.json.
+
+    Raises:
+        SaveError: config.json cannot be written.
     """
     config = read_json(folder / CONFIG)
     config[TOKENIZER_HASH] = _tokenizer_hash(folder)
@@ -211,8 +222,13 @@ def seal(folder: Path) -> dict[str, Any]:
 
 
 def onnx_files(folder: Path) -> list[Path]:
-    """Give the ONNX files of a model folder, the smaller and faster one first."""
-    return [folder / name for name in (ONNX_QUANTIZED, ONNX) if (folder / name).is_file()]
+    """Give the ONNX files of a model folder, the smaller and faster one first.
+
+    Raises:
+        ModelError: the folder cannot be read.
+    """
+    with _readable(folder):
+        return [folder / name for name in (ONNX_QUANTIZED, ONNX) if (folder / name).is_file()]
 
 
 def bundled_folder() -> Path:
@@ -234,9 +250,12 @@ def model_folder(folder: str | Path | None) -> Path:
     """Give the folder that was named, or that of the model which comes with this package.
 
     Raises:
-        ModelError: none was named, and this package comes without one.
+        ModelError: none was named, and this package comes without one; or it cannot be read.
     """
-    return bundled_folder() if folder is None else existing_folder(folder)
+    if folder is None:
+        return bundled_folder()
+    with _readable(Path(folder)):
+        return existing_folder(folder)
 
 
 def facts_and_thresholds(folder: Path) -> tuple[dict[str, str], dict[str, float | None]]:
@@ -269,10 +288,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a JSON object, readable and the same for the same values."""
-    path.write_text(
-        json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-    )
+    """Write a JSON object, readable and the same for the same values.
+
+    Raises:
+        SaveError: it could not be written; what stood there before is untouched.
+    """
+    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
+    write_file(path, f"{text}\n".encode())
 
 
 def _tokenizer_hash(folder: Path) -> str:
@@ -306,8 +328,22 @@ def _verify_safetensors(path: Path) -> None:
         raise ModelError(broken.format(f"holds {size:,} bytes where its header says {expected:,}"))
 
 
+@contextlib.contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """Name the folder when something in it cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        raise ModelError(
+            f"{folder}: cannot be read ({error.strerror or error}). Ask for the right to read it, "
+            "or name another folder."
+        ) from error
+
+
 def _aside(folder: Path, state: str) -> Path:
-    return folder.with_name(f".{folder.name}.{state}")
+    # A relative path may end in no name, as `.` does.
+    whole = Path(os.path.abspath(folder))
+    return whole.parent / f".{whole.name}.{state}"
 
 
 def _flush(path: Path) -> None:

@@ -21,7 +21,7 @@ from sentiment_lstm.errors import ModelError, TextError
 from sentiment_lstm.explain.occlusion import TokenScore, occlusion
 from sentiment_lstm.ordinal import expected_values
 from sentiment_lstm.reliability import softmax
-from sentiment_lstm.text import check_texts
+from sentiment_lstm.text import check_texts, is_blank
 
 __all__ = [
     "MAX_CHARACTERS",
@@ -200,6 +200,7 @@ class TextClassifier(ABC):
         *,
         label: str | None = None,
         method: str | None = None,
+        allow_blank: bool = False,
         abstain: float | None = None,
     ) -> list[Explanation]:
         """Classify texts and say why, word by word.
@@ -209,13 +210,14 @@ class TextClassifier(ABC):
             label: the class to explain; None for the predicted one of each text.
             method: `contributions`, exact and at no second pass where the model is
                 :attr:`additive`, or `occlusion`, for any model; None for the better one.
+            allow_blank: let empty texts pass; what is said of them stands in `base` alone.
             abstain: as in :meth:`predict`.
 
         Raises:
             TextError: a text is empty, too long or not a string, or there is no such label.
             ModelError: the model is not additive, and contributions are asked for.
         """
-        checked = check_texts(texts, max_characters=MAX_CHARACTERS)
+        checked = check_texts(texts, allow_blank=allow_blank, max_characters=MAX_CHARACTERS)
         threshold = check_threshold(self.abstain_below if abstain is None else abstain)
         if label is not None and label not in self.labels:
             raise TextError(f"There is no label {label!r}. Choose one of {', '.join(self.labels)}.")
@@ -286,7 +288,10 @@ class TextClassifier(ABC):
         logits, lengths = self._score([text], None)
         prediction = self._predictions(logits, lengths, threshold)[0]
         label = label or prediction.label
-        words = occlusion(text, self.predict_proba, class_index=self.labels.index(label))
+        class_index = self.labels.index(label)
+        words = (
+            [] if is_blank(text) else occlusion(text, self.predict_proba, class_index=class_index)
+        )
         return self.explanation(
             prediction=prediction,
             label=label,

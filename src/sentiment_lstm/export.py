@@ -8,6 +8,7 @@ classifies validation reviews as well.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ def export(folder: str | Path, *, validation: datasets.Dataset | None = None) ->
     classifier = prediction.load(folder)
     config = artefact.seal(folder)
     kept = {key: config[key] for key in (artefact.WEIGHTS_HASH, artefact.TOKENIZER_HASH)}
-    target = folder / artefact.ONNX_FOLDER
+    results = []
 
     def write(new: Path) -> None:
         exact, small = (new / Path(name).name for name in (artefact.ONNX, artefact.ONNX_QUANTIZED))
@@ -84,32 +85,31 @@ def export(folder: str | Path, *, validation: datasets.Dataset | None = None) ->
         _quantize(exact, small)
         for path in (exact, small):
             _finish(path, metadata=kept)
+        # Judged before they are in their place: a file that nobody has compared is never loaded.
+        difference = largest_difference(classifier.model, runtime.load(folder, file=exact))
+        if not difference <= _LARGEST_DIFFERENCE:
+            raise ModelError(
+                f"{folder}: the exported file differs from PyTorch by {difference:.1e} in "
+                f"probability, more than {_LARGEST_DIFFERENCE:.0e}, and was thrown away. Please "
+                "report it with the versions of torch, onnxscript and onnxruntime."
+            )
+        files = _compare(folder, [exact, small], validation)
+        if not files[1].kept:
+            small.unlink()
+        result = ExportResult(
+            folder=folder,
+            files=files,
+            largest_difference=difference,
+            reviews=0 if validation is None else len(validation),
+        )
+        artefact.write_json(new / Path(artefact.ONNX_EXPORT).name, result.to_dict())
+        results.append(result)
 
     try:
-        artefact.replace_folder(target, write)
+        artefact.replace_folder(folder / artefact.ONNX_FOLDER, write)
     except SaveError as error:
         raise SaveError(f"{folder}: the ONNX files could not be written. {error}") from error
-    exact = runtime.load(folder, file=Path(artefact.ONNX).name)
-    difference = largest_difference(classifier.model, exact)
-    if not difference <= _LARGEST_DIFFERENCE:
-        (folder / artefact.ONNX).unlink()
-        (folder / artefact.ONNX_QUANTIZED).unlink()
-        raise ModelError(
-            f"{folder}: the exported file differs from PyTorch by {difference:.1e} in probability, "
-            f"more than {_LARGEST_DIFFERENCE:.0e}, and was thrown away. Please report it with the "
-            "versions of torch, onnxscript and onnxruntime."
-        )
-    files = _compare(folder, validation)
-    if not files[1].kept:
-        (folder / artefact.ONNX_QUANTIZED).unlink()
-    result = ExportResult(
-        folder=folder,
-        files=files,
-        largest_difference=difference,
-        reviews=0 if validation is None else len(validation),
-    )
-    artefact.write_json(folder / artefact.ONNX_EXPORT, result.to_dict())
-    return result
+    return results[0]
 
 
 def largest_difference(
@@ -234,13 +234,15 @@ def _make_scores_optional(model: Any) -> None:  # noqa: ANN401
     graph.initializer.append(numpy_helper.from_array(np.array(True), _EXPLAIN))
 
 
-def _compare(folder: Path, validation: datasets.Dataset | None) -> list[ExportedFile]:
+def _compare(
+    folder: Path, paths: Sequence[Path], validation: datasets.Dataset | None
+) -> list[ExportedFile]:
     """Measure both files on the validation reviews, and decide on the smaller one."""
     found = []
-    for name in (artefact.ONNX, artefact.ONNX_QUANTIZED):
+    for path in paths:
         accuracy = speed = None
         if validation is not None:
-            classifier = runtime.load(folder, file=Path(name).name)
+            classifier = runtime.load(folder, file=path)
             texts, labels = list(validation["text"]), np.array(validation["label"])
             classifier.logits(texts[:50])  # the first run takes memory and starts threads
             started = time.perf_counter()
@@ -248,8 +250,8 @@ def _compare(folder: Path, validation: datasets.Dataset | None) -> list[Exported
             speed = len(texts) / (time.perf_counter() - started)
         found.append(
             ExportedFile(
-                name=name,
-                size_bytes=(folder / name).stat().st_size,
+                name=f"{artefact.ONNX_FOLDER}/{path.name}",
+                size_bytes=path.stat().st_size,
                 accuracy=accuracy,
                 reviews_per_second=speed,
                 kept=not found

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import html
 import io
-import os
 import re
 import textwrap
 import threading
@@ -18,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment_lstm.errors import SaveError
+from sentiment_lstm.files import write_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +40,6 @@ __all__ = [
     "plot_learning_curves",
     "save_figure",
     "style_axes",
-    "write_file",
 ]
 
 NEGATIVE, POSITIVE, NEUTRAL, ACCENT = "#C8553D", "#2A7F9E", "#6B7280", "#E0A030"
@@ -157,29 +155,6 @@ def figure_to_svg(figure: Figure, *, description: str = "") -> str:
         'stroke-linejoin="round">'
     )
     return _own_ids(head + svg[svg.index(">") + 1 :], description).strip()
-
-
-def write_file(path: str | Path, content: bytes) -> Path:
-    """Write a file beside its place and rename it in, so that nothing half-written stays.
-
-    Raises:
-        SaveError: it could not be written; what stood there before is untouched.
-    """
-    path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            aside.write_bytes(content)
-            os.replace(aside, path)
-        finally:
-            aside.unlink(missing_ok=True)
-    except OSError as error:
-        raise SaveError(
-            f"{path}: cannot be written ({error.strerror or error}). Free the space or choose "
-            "another folder."
-        ) from error
-    return path
 
 
 def plot_learning_curves(history: Sequence[Mapping[str, Any]], path: str | Path) -> Path:

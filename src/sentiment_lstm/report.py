@@ -17,8 +17,8 @@ from sentiment_lstm.figures import (
     class_colours,
     figure_to_svg,
     save_figure,
-    write_file,
 )
+from sentiment_lstm.files import write_file
 from sentiment_lstm.metric_pictures import metric_pictures
 from sentiment_lstm.metrics import Evaluation, Mistake
 from sentiment_lstm.text import MARKUP_PATTERN, shorten

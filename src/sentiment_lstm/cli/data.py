@@ -60,7 +60,7 @@ def data(
     progress = Console(stderr=True)
     with progress.status("Loading the libraries") as status:
         from sentiment_lstm.data import check_reviews, load_reviews, plot_report
-        from sentiment_lstm.data.pictures import write_file
+        from sentiment_lstm.files import write_file
         from sentiment_lstm.tokens import load_tokenizer, token_lengths
 
         # The tokenizer first: a mistyped name should not cost the reading of the reviews.

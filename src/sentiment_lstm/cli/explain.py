@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+if TYPE_CHECKING:
+    from sentiment_lstm.classifier import Explanation
+
 __all__ = ["explain"]
 
 
 def explain(
-    model: Annotated[Path, typer.Argument(help="A model folder that `train` wrote.")],
+    model: Annotated[Path, typer.Argument(help="A model folder.")],
     source: Annotated[str, typer.Argument(help="Reviews, as for `evaluate`.")],
     report: Annotated[
-        Path, typer.Option("--report", "-o", help="The folder of the figures and the picture.")
-    ] = Path("runs/reasons"),
+        bool, typer.Option("--report/--no-report", help="Write the figures and the picture.")
+    ] = True,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Their folder.")] = Path(
+        "runs/reasons"
+    ),
     reviews: Annotated[int, typer.Option(min=1, help="So many, drawn at random.")] = 500,
     split: Annotated[str, typer.Option(help="The split that they are drawn from.")] = "test",
     text_column: Annotated[str, typer.Option(help="The column that holds the text.")] = "text",
@@ -25,33 +33,40 @@ def explain(
 ) -> None:
     """Judge a model's reasons by taking words out and putting them in, strongest first."""
     from sentiment_lstm import artefact
+    from sentiment_lstm.classifier import load
     from sentiment_lstm.data import draw_reviews, load_reviews, named_split
     from sentiment_lstm.explain.faithfulness import (
         faithfulness,
         plot_faithfulness,
         random_order,
     )
-    from sentiment_lstm.explain.gradients import integrated_gradients
-    from sentiment_lstm.prediction import load
 
-    classifier = load(model)
-    loaded = load_reviews(source, text_column=text_column, label_column=label_column)
-    drawn = draw_reviews(named_split(loaded, split, source=source), reviews, seed=0)
-    methods = {
+    artefact.verify(model)
+    gradients = None
+    if (model / artefact.WEIGHTS).is_file():
+        from sentiment_lstm import prediction
+        from sentiment_lstm.explain.gradients import integrated_gradients
+
+        classifier = by_torch = prediction.load(model)
+        if by_torch.model.config.mask_padding:
+            gradients = partial(integrated_gradients, by_torch)
+    else:  # an exported folder may come without the weights, and has no gradients then
+        classifier = load(model)
+    methods: dict[str, Callable[[str], Explanation]] = {
         "contributions" if classifier.additive else "occlusion": lambda text: classifier.explain(
             [text]
         )[0],
         "random": random_order(classifier),
     }
-    if classifier.model.config.mask_padding:
-        methods["integrated gradients"] = lambda text: integrated_gradients(classifier, text)
+    if gradients is not None:
+        methods["integrated gradients"] = gradients
+    loaded = load_reviews(source, text_column=text_column, label_column=label_column)
+    drawn = draw_reviews(named_split(loaded, split, source=source), reviews, seed=0)
     results = faithfulness(classifier, list(drawn["text"]), methods)
-
-    report.mkdir(parents=True, exist_ok=True)
-    artefact.write_json(
-        report / "faithfulness.json", {"results": [result.to_dict() for result in results]}
-    )
-    plot_faithfulness(results, report / "faithfulness.png")
+    if report:
+        figures = {"results": [result.to_dict() for result in results]}
+        artefact.write_json(output / "faithfulness.json", figures)
+        plot_faithfulness(results, output / "faithfulness.png")
     table = Table("method", box=None, header_style="bold")
     for name in ("deletion, lower is better", "insertion, higher is better", "delta"):
         table.add_column(name, justify="right")
@@ -64,4 +79,5 @@ def explain(
             "–" if delta is None else f"{delta:.4f}",
         )
     Console().print(table)
-    Console().print(f"{len(drawn):,} reviews; {report}/faithfulness.png", highlight=False)
+    drawn_as = f"; {output}/faithfulness.png" if report else ""
+    Console().print(f"{len(drawn):,} reviews{drawn_as}", highlight=False)

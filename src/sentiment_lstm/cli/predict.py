@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,6 +26,7 @@ __all__ = ["coloured", "predict"]
 # Of the strongest pull in a text: below it a word keeps its colour, above it is bold.
 _FAINTEST, _STRONG = 0.1, 0.5
 _LONGEST_NAME = 200
+_CONTROLS = re.compile(r"[\a\b\v\f\r]")
 
 
 def predict(
@@ -73,7 +75,9 @@ def predict(
         threshold = read_threshold(
             abstain, folder=model or "the bundled model", thresholds=classifier.thresholds
         )
-    explanations = classifier.explain(given, abstain=threshold) if explain else None
+    explanations = (
+        classifier.explain(given, allow_blank=allow_empty, abstain=threshold) if explain else None
+    )
     predictions = (
         [explanation.prediction for explanation in explanations]
         if explanations
@@ -126,7 +130,8 @@ def predict(
 
 def coloured(explanation: Explanation, text: str) -> Text:
     """Colour the words of a text: green speaks for its label, red against it, bold is strong."""
-    shown = Text(text)
+    # Rich leaves these out, and the words behind them would move; a space keeps their place.
+    shown = Text(_CONTROLS.sub(" ", text))
     strongest = max((abs(word.score) for word in explanation.words), default=0.0)
     for word in explanation.words:
         share = abs(word.score) / strongest if strongest else 0.0
@@ -141,6 +146,8 @@ def _model_and_texts(arguments: list[str]) -> tuple[Path | None, list[str]]:
     if not arguments:
         return None, []
     first = arguments[0]
+    if not first.strip():
+        return None, arguments  # an empty text, though Path("") would be this folder
     looks_like_a_path = not any(map(str.isspace, first)) and ("/" in first or os.sep in first)
     if looks_like_a_path or Path(first[:_LONGEST_NAME]).is_dir():
         return Path(first), arguments[1:]

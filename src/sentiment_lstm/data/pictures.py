@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +10,12 @@ import numpy as np
 
 from sentiment_lstm.data.checks import DataReport
 from sentiment_lstm.data.rows import TEST, TRAIN, UNSUPERVISED, VALIDATION
-from sentiment_lstm.errors import SaveError
+from sentiment_lstm.files import write_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_report", "write_file"]
+__all__ = ["plot_report"]
 
 _NEGATIVE, _POSITIVE, _NEUTRAL, _ACCENT = "#C8553D", "#2A7F9E", "#6B7280", "#E0A030"
 _LIGHT, _DARK = "#D1D5DB", "#1F2937"
@@ -51,28 +50,6 @@ def plot_report(report: DataReport, path: str | Path) -> None:
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     write_file(path, picture.getvalue())
-
-
-def write_file(path: str | Path, content: bytes) -> None:
-    """Write a file beside its place and rename it in, so that nothing half-written stays.
-
-    Raises:
-        SaveError: it could not be written; what stood there before is untouched.
-    """
-    path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            aside.write_bytes(content)
-            os.replace(aside, path)
-        finally:
-            aside.unlink(missing_ok=True)
-    except OSError as error:
-        raise SaveError(
-            f"{path}: cannot be written ({error.strerror}). Free the space or choose another "
-            "folder with --output."
-        ) from error
 
 
 def _draw_sizes(axes: Axes, report: DataReport) -> None:

@@ -83,7 +83,8 @@ def training_splits(
         validation_size: that share; 0 holds nothing out.
 
     Returns:
-        Both parts, the second None where nothing is held out, and how many texts were blank.
+        Both parts, the second None where nothing is held out, and how many training texts were
+        blank.
 
     Raises:
         DataError: there is no split `train`, or it is of one class, or cannot be split.
@@ -92,12 +93,10 @@ def training_splits(
         raise DataError(
             f"There is no split 'train', only {', '.join(map(str, reviews))}. Name another source."
         )
-    train, validation, blank = reviews["train"], reviews.get("validation"), 0
-    if any(map(is_blank, train["text"])):
-        before = len(train)
-        train = train.filter(lambda text: not is_blank(text), input_columns="text")
-        blank = before - len(train)
-        logger.warning("%d of %d training texts are empty and left out.", blank, before)
+    train, blank = _without_blanks(reviews["train"], "training")
+    validation = reviews.get("validation")
+    if validation is not None:
+        validation, _ = _without_blanks(validation, "validation")
     if len(set(train["label"])) < 2:
         raise DataError("The training reviews are all of one class. Add reviews of another.")
     if not validation_size:
@@ -105,6 +104,15 @@ def training_splits(
     if validation is None:
         train, validation = split_reviews(train, test_size=validation_size, seed=VALIDATION_SEED)
     return train, validation, blank
+
+
+def _without_blanks(part: Dataset, name: str) -> tuple[Dataset, int]:
+    if not any(map(is_blank, part["text"])):
+        return part, 0
+    kept = part.filter(lambda text: not is_blank(text), input_columns="text")
+    blank = len(part) - len(kept)
+    logger.warning("%d of %d %s texts are empty and left out.", blank, len(part), name)
+    return kept, blank
 
 
 def named_split(reviews: DatasetDict, name: str, *, source: str) -> Dataset:

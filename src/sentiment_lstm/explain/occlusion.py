@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,6 +21,9 @@ _CHUNK = re.compile(rf"{MARKUP_PATTERN}|\S+?(?={MARKUP_PATTERN}|\s|$)")
 _NOTHING = "."
 # Keeps the log-odds finite where a probability was rounded to 0 or 1.
 _SMALLEST = 1e-12
+# Of the copies of a text that are scored together, and of all of them.
+_BATCH_CHARACTERS = 5_000_000
+_MOST_CHARACTERS = 50_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,15 +50,16 @@ def occlusion(
     """Score each word by the change that its absence makes.
 
     A word's score is the log-odds of the class with the word minus the log-odds without it, so
-    it needs nothing but the classifier's probabilities. One call scores the text and its N
-    shortened copies together.
+    it needs nothing but the classifier's probabilities. The text and its N shortened copies are
+    scored some at a time, so that a long text does not fill the memory with itself.
 
     Args:
         text: what is explained.
         predict_proba: N texts -> (N, C) probabilities, rows that sum to 1.
         class_index: the class to score for. By default the second of two classes, so that the
             signs of all reviews mean the same, and the predicted one of more.
-        spans: (start, end) in characters, one a word; :func:`word_spans` by default.
+        spans: (start, end) in characters, one a word; by default :func:`word_spans`, several words
+            of a very long text together, so that scoring it stays a matter of a minute.
 
     Returns:
         One score a span, in the order of the spans.
@@ -71,14 +75,18 @@ def occlusion(
     of their log-likelihoods, so that a class and its opposite get equal scores of opposite sign.
     """
     [text] = check_texts([text])
-    spans = word_spans(text) if spans is None else list(spans)
+    if spans is None:
+        spans = _together(word_spans(text), most=max(_MOST_CHARACTERS // len(text), 1))
     for start, end in spans:
         if not 0 <= start < end <= len(text):
             raise ValueError(
                 f"The span ({start}, {end}) does not lie within the text's {len(text)} characters."
             )
-    texts = [text, *(cut_out(text, [span]) for span in spans)]
-    probabilities = _checked(predict_proba(texts), len(texts))  # (1 + N, C)
+    found = []
+    for batch in _batches([(0, 0), *spans], text):
+        texts = [cut_out(text, [span]) for span in batch]
+        found.append(_checked(predict_proba(texts), len(texts)))
+    probabilities = np.concatenate(found)  # (1 + N, C)
     classes = probabilities.shape[1]
     if class_index is None:
         class_index = 1 if classes == 2 else int(probabilities[0].argmax())
@@ -109,6 +117,20 @@ def word_spans(text: str) -> list[tuple[int, int]]:
         cuts = sorted({match.start(), start, end, match.end()})
         spans += itertools.pairwise(cuts)
     return spans
+
+
+def _together(spans: list[tuple[int, int]], *, most: int) -> list[tuple[int, int]]:
+    """Join neighbours evenly, until there are at most so many."""
+    if len(spans) <= most:
+        return spans
+    groups = np.array_split(np.arange(len(spans)), most)
+    return [(spans[group[0]][0], spans[group[-1]][1]) for group in groups]
+
+
+def _batches(spans: list[tuple[int, int]], text: str) -> Iterator[list[tuple[int, int]]]:
+    size = max(_BATCH_CHARACTERS // len(text), 1)
+    for start in range(0, len(spans), size):
+        yield spans[start : start + size]
 
 
 def cut_out(text: str, spans: Sequence[tuple[int, int]]) -> str:

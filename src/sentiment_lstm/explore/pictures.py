@@ -27,8 +27,8 @@ from sentiment_lstm.figures import (
     new_figure,
     save_figure,
     style_axes,
-    write_file,
 )
+from sentiment_lstm.files import write_file
 from sentiment_lstm.text import shorten
 
 __all__ = ["draw_reviews", "draw_tokens", "label_places", "save_maps"]

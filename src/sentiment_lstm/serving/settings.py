@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,10 +32,15 @@ class Settings:
                 )
         if self.max_waiting < 0:
             raise SentimentError(f"max_waiting is {self.max_waiting}. Set 0 or more.")
-        if not self.timeout_s > 0:
-            raise SentimentError(f"timeout_s is {self.timeout_s}. Set more than 0 seconds.")
-        if self.api_key is not None and not (self.api_key.isascii() and self.api_key.strip()):
+        if not 0 < self.timeout_s < math.inf:
+            raise SentimentError(f"timeout_s is {self.timeout_s}. Set some seconds, more than 0.")
+        if self.api_key is not None and not _fits_a_header(self.api_key):
             raise SentimentError(
-                "The API key is empty or not ASCII, which no HTTP header carries as it is. "
-                "Set another key, or none."
+                "The API key is empty, begins or ends with white space, or holds what is no "
+                "printable ASCII character: no HTTP header carries it as it is. Set another key, "
+                "or none."
             )
+
+
+def _fits_a_header(key: str) -> bool:
+    return bool(key) and key.isascii() and key.isprintable() and key == key.strip()

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from sentiment_lstm import runs
 from sentiment_lstm.errors import RecipeError, SaveError, SentimentError
-from sentiment_lstm.figures import write_file
+from sentiment_lstm.files import write_file
 from sentiment_lstm.recipes import Recipe, recipe_toml
 from sentiment_lstm.tuning.space import Space
 

@@ -1,0 +1,33 @@
+"""A file on disk is the old one or the new one, never half of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sentiment_lstm.errors import SaveError
+
+__all__ = ["write_file"]
+
+
+def write_file(path: str | Path, content: bytes) -> Path:
+    """Write a file beside its place and rename it in, so that nothing half-written stays.
+
+    Raises:
+        SaveError: it could not be written; what stood there before is untouched.
+    """
+    path = Path(path)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            aside.write_bytes(content)
+            os.replace(aside, path)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as error:
+        raise SaveError(
+            f"{path}: cannot be written ({error.strerror or error}). Free the space, mend the "
+            "rights, or choose another folder."
+        ) from error
+    return path
