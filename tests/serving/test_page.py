@@ -33,6 +33,9 @@ def test_it_says_what_python_says(page: Page, exported: Path, sentences: Dataset
         "nai\u0308ve cafe\u0301 ends\x85. A soft\u00adhyphen",
         "Déjà vu<br /><br />but THE café scene is naïve…",
         "\u4e2d\u6587 mixed in, 100% of it - \u201cquoted\u201d \U0001f600 end",
+        "see [SEP] a dull film",
+        "so[MASK]dull[SEP][PAD] [UNK] [CLS] [sep] \u0301film",
+        "a won\ufeffderful film, a\x0b won\x0cderful one",
     ],
 )
 def test_words_and_their_pulls_are_those_of_python(page: Page, exported: Path, text: str):
