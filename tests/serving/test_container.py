@@ -59,3 +59,15 @@ def test_compose_serves_a_read_only_model_under_a_fixed_version():
     assert service["ports"][0].endswith(":8000")
     assert "user" not in service  # that of the image
     assert service["read_only"] is True
+
+
+def test_the_model_that_compose_serves_by_default_is_one_that_the_demo_exports():
+    (service,) = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"].values()
+    (folder,) = re.findall(r"^\$\{MODEL:-\./(.+)\}:", service["volumes"][0])
+    makefile = (ROOT / "Makefile").read_text()
+    (demo,) = re.findall(r"^demo:.*\n((?:\t.*\n)+)", makefile, flags=re.MULTILINE)
+    trained, exported = (
+        demo.index(f"sentiment-lstm {words}")
+        for words in (f"train movie-reviews --output {folder} ", f"export {folder}\n")
+    )
+    assert trained < exported
