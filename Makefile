@@ -12,7 +12,7 @@ help:
 	@echo "make demo    train, evaluate, export and predict on real reviews, offline"
 	@echo "make test    the tests"
 	@echo "make lint    ruff and pyright, reading only;  make fix  lets ruff mend"
-	@echo "make bench   the measurements behind the README's tables"
+	@echo "make bench   measure accuracy, where a row is missing, and training speed"
 	@echo "make bundle  train the model that comes with the package again; three hours"
 	@echo "make page    fetch the libraries that the page in the browser and /docs run on; needs npm"
 	@echo "make docs    run the notebook again and redraw the README's pictures"
