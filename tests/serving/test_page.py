@@ -5,25 +5,40 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
-from datasets import DatasetDict
 from playwright.sync_api import Browser, Page
 
 from sentiment_lstm import runtime
 from sentiment_lstm.serving.static import write_page
-from tests.serving.browsing import BAD, GOOD, column, downloaded, enter, serving, upload
+from tests.real_reviews import balanced_reviews
+from tests.serving.browsing import (
+    BAD,
+    GOOD,
+    column,
+    downloaded,
+    enter,
+    opened,
+    serving,
+    upload,
+)
 
 
-def test_it_says_what_python_says(page: Page, exported: Path, sentences: DatasetDict):
-    texts = sentences["test"]["text"][:20]
-    expected = runtime.load(exported, batch_tokens=1).predict_proba(texts)
-    answers = page.evaluate(
-        "async (texts) => { const all = []; for (const text of texts)"
-        " all.push((await sentimentModel.classify(text)).probabilities); return all; }",
-        list(texts),
-    )
-    for answer, row in zip(answers, expected, strict=True):
-        assert answer == pytest.approx(row, abs=1e-3)
+def test_it_says_of_whole_reviews_what_python_says(
+    vendored: None, browser: Browser, tmp_path: Path
+):
+    folder = runtime.artefact.bundled_folder()
+    texts = [review["text"] for review in balanced_reviews(0, 200)["test"]]
+    expected = runtime.load(folder, batch_tokens=1).predict_proba(texts)
+    with serving(write_page(folder, tmp_path / "page")) as address:
+        fresh = opened(browser, address)
+        answers = fresh.evaluate(
+            "async (texts) => { const all = []; for (const text of texts)"
+            " all.push((await sentimentModel.classify(text)).probabilities); return all; }",
+            texts,
+        )
+        fresh.close()
+    assert np.abs(np.array(answers) - expected).max() < 1e-3
 
 
 @pytest.mark.parametrize(
