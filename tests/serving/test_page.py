@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from playwright.sync_api import Browser, Page
 
@@ -84,6 +85,24 @@ def test_a_typed_text_is_labelled_and_its_words_are_coloured(page: Page, exporte
     assert "towards" in (strongest.get_attribute("title") or "")
     assert "towards" in (strongest.text_content() or "")
     assert page.locator("#strongest li").count() > 0
+
+
+def test_a_model_that_tells_no_contributions_promises_none(
+    page: Page, browser: Browser, site: Path, tmp_path: Path
+):
+    assert page.is_visible("#pull-note")
+    silent = Path(shutil.copytree(site, tmp_path / "page"))
+    path = silent / "model" / runtime.artefact.ONNX
+    graph = onnx.load(path)
+    (scores,) = [output for output in graph.graph.output if output.name == "token_scores"]
+    graph.graph.output.remove(scores)
+    onnx.save(graph, path)
+    with serving(silent) as address:
+        fresh = opened(browser, address)
+        enter(fresh, GOOD)
+        assert "does not tell" in fresh.inner_text("#legend")
+        assert fresh.is_hidden("#pull-note")
+        fresh.close()
 
 
 def test_the_last_text_wins(page: Page):
