@@ -23,7 +23,7 @@ RUN pip wheel --no-cache-dir --wheel-dir /wheels \
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin server
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --no-index --find-links /wheels 'sentiment-lstm[serve]'
+    pip install --no-cache-dir --no-index --no-deps /wheels/*.whl
 ENV PYTHONUNBUFFERED=1
 USER 10001
 EXPOSE 8000

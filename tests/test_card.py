@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import sentiment_lstm
-from sentiment_lstm import artefact
+from sentiment_lstm import artefact, runs
 from sentiment_lstm.calibration import Calibration, calibrate
 from sentiment_lstm.card import model_card
 from sentiment_lstm.metrics import score_predictions
@@ -79,6 +79,7 @@ def test_the_card_of_the_packages_model_is_that_of_its_files_and_shows_what_work
     folder = artefact.bundled_folder()
     training = artefact.read_json(folder / artefact.TRAINING)
     calibration = artefact.read_json(folder / artefact.CALIBRATION)
+    assert training["facts"] == runs.facts(training, training["seconds"], training["reviews"])
     shown = (folder / artefact.CARD).read_text(encoding="utf-8")
     assert shown == model_card(
         name="sentiment-lstm-imdb",

@@ -98,10 +98,10 @@ class OnnxGraph(nn.Module):
         inside = offsets < row_lengths  # (W, B, S)
         index = torch.where(inside, starts + offsets, 0)
         index = index.permute(1, 0, 2).flatten(1)  # (B, W * S)
-        rows = input_ids.gather(1, index).view(reviews, width, segments)
+        rows = input_ids.gather(1, index).view(reviews, width, segments)  # (B, W, S)
         states = self.model.embedding(rows.permute(1, 0, 2).flatten(1))  # (W, R, E)
         # A segment without text is read for one step, since the node asks for one at least.
-        steps = row_lengths.flatten().clamp(min=1).int()
+        steps = row_lengths.flatten().clamp(min=1).int()  # (R,)
         directions = 2 if config.bidirectional else 1
         shape = (width, directions, reviews * segments, config.hidden_size)
         for layer in range(config.num_hidden_layers):
@@ -118,7 +118,7 @@ class OnnxGraph(nn.Module):
                 shape=shape,
                 version=OPSET,
             )
-        return states.unflatten(2, (reviews, segments)), inside
+        return states.unflatten(2, (reviews, segments)), inside  # (W, D, B, S, H), (W, B, S)
 
     def _pool(self, states: Tensor, inside: Tensor, lengths: Tensor) -> Tensor:
         """Do what `SentimentModel.pool` does, on states (W, D, B, S, H)."""
@@ -132,7 +132,8 @@ class OnnxGraph(nn.Module):
         if self.model.config.pooling != "mean":
             bar = torch.zeros(outside.shape).masked_fill(outside, -torch.inf)
             parts.append(_maximum(states + bar, self.model.config.segment_length).amax(2))
-        return torch.cat([part.permute(1, 0, 2).flatten(1) for part in parts], dim=1)
+        rows = [part.permute(1, 0, 2).flatten(1) for part in parts]  # (B, D * H) each
+        return torch.cat(rows, dim=1)
 
 
 def _maximum(states: Tensor, steps: int | None) -> Tensor:
@@ -154,8 +155,8 @@ def _maximum(states: Tensor, steps: int | None) -> Tensor:
 
 def _in_reading_order(states: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
     """Give states (B, S * W, D * H) and their mask (B, S * W) of (W, D, B, S, H) and (W, B, S)."""
-    grid = states.permute(2, 3, 0, 1, 4).flatten(3).flatten(1, 2)
-    return grid, inside.permute(1, 2, 0).flatten(1)
+    grid = states.permute(2, 3, 0, 1, 4).flatten(3).flatten(1, 2)  # (B, S * W, D * H)
+    return grid, inside.permute(1, 2, 0).flatten(1)  # the mask: (B, S * W)
 
 
 def _onnx_weights(directions: list[Any]) -> dict[str, Tensor]:

@@ -370,6 +370,7 @@ def test_what_was_not_made_is_told_in_one_sentence(exported: Path, tmp_path: Pat
         assert answer.status_code == 503
         assert answer.headers["content-type"].startswith("text/html")
         assert "`make page`" in answer.text
+        assert "`pip install .`" in answer.text
         assert answer.text.count("<p>") == 1
     assert client.get("/model/tokenizer.json").status_code == 200  # for other pages than ours
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+import sysconfig
 from pathlib import Path
 
 import yaml
@@ -27,6 +30,15 @@ def test_the_image_is_built_in_stages_from_named_versions():
         if word == "COPY" and not rest.startswith("--from="):
             for source in rest.split()[:-1]:
                 assert (ROOT / source).exists(), source
+
+
+def test_the_linter_finds_nothing_in_the_dockerfile():
+    # From the requirements of `dev`, which need not be on the PATH.
+    hadolint = shutil.which("hadolint", path=sysconfig.get_path("scripts")) or "hadolint"
+    done = subprocess.run(
+        [hadolint, "--no-color", ROOT / "Dockerfile"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_server_runs_as_nobody_special():
@@ -59,3 +71,15 @@ def test_compose_serves_a_read_only_model_under_a_fixed_version():
     assert service["ports"][0].endswith(":8000")
     assert "user" not in service  # that of the image
     assert service["read_only"] is True
+
+
+def test_the_model_that_compose_serves_by_default_is_one_that_the_demo_exports():
+    (service,) = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"].values()
+    (folder,) = re.findall(r"^\$\{MODEL:-\./(.+)\}:", service["volumes"][0])
+    makefile = (ROOT / "Makefile").read_text()
+    (demo,) = re.findall(r"^demo:.*\n((?:\t.*\n)+)", makefile, flags=re.MULTILINE)
+    trained, exported = (
+        demo.index(f"sentiment-lstm {words}")
+        for words in (f"train movie-reviews --output {folder} ", f"export {folder}\n")
+    )
+    assert trained < exported

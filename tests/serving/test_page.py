@@ -5,25 +5,41 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
-from datasets import DatasetDict
 from playwright.sync_api import Browser, Page
 
 from sentiment_lstm import runtime
 from sentiment_lstm.serving.static import write_page
-from tests.serving.browsing import BAD, GOOD, column, downloaded, enter, serving, upload
+from tests.real_reviews import balanced_reviews
+from tests.serving.browsing import (
+    BAD,
+    GOOD,
+    column,
+    downloaded,
+    enter,
+    opened,
+    serving,
+    upload,
+)
 
 
-def test_it_says_what_python_says(page: Page, exported: Path, sentences: DatasetDict):
-    texts = sentences["test"]["text"][:20]
-    expected = runtime.load(exported, batch_tokens=1).predict_proba(texts)
-    answers = page.evaluate(
-        "async (texts) => { const all = []; for (const text of texts)"
-        " all.push((await sentimentModel.classify(text)).probabilities); return all; }",
-        list(texts),
-    )
-    for answer, row in zip(answers, expected, strict=True):
-        assert answer == pytest.approx(row, abs=1e-3)
+def test_it_says_of_whole_reviews_what_python_says(
+    vendored: None, browser: Browser, tmp_path: Path
+):
+    folder = runtime.artefact.bundled_folder()
+    texts = [review["text"] for review in balanced_reviews(0, 200)["test"]]
+    expected = runtime.load(folder, batch_tokens=1).predict_proba(texts)
+    with serving(write_page(folder, tmp_path / "page")) as address:
+        fresh = opened(browser, address)
+        answers = fresh.evaluate(
+            "async (texts) => { const all = []; for (const text of texts)"
+            " all.push((await sentimentModel.classify(text)).probabilities); return all; }",
+            texts,
+        )
+        fresh.close()
+    assert np.abs(np.array(answers) - expected).max() < 1e-3
 
 
 @pytest.mark.parametrize(
@@ -33,6 +49,9 @@ def test_it_says_what_python_says(page: Page, exported: Path, sentences: Dataset
         "nai\u0308ve cafe\u0301 ends\x85. A soft\u00adhyphen",
         "Déjà vu<br /><br />but THE café scene is naïve…",
         "\u4e2d\u6587 mixed in, 100% of it - \u201cquoted\u201d \U0001f600 end",
+        "see [SEP] a dull film",
+        "so[MASK]dull[SEP][PAD] [UNK] [CLS] [sep] \u0301film",
+        "a won\ufeffderful film, a\x0b won\x0cderful one",
     ],
 )
 def test_words_and_their_pulls_are_those_of_python(page: Page, exported: Path, text: str):
@@ -66,6 +85,24 @@ def test_a_typed_text_is_labelled_and_its_words_are_coloured(page: Page, exporte
     assert "towards" in (strongest.get_attribute("title") or "")
     assert "towards" in (strongest.text_content() or "")
     assert page.locator("#strongest li").count() > 0
+
+
+def test_a_model_that_tells_no_contributions_promises_none(
+    page: Page, browser: Browser, site: Path, tmp_path: Path
+):
+    assert page.is_visible("#pull-note")
+    silent = Path(shutil.copytree(site, tmp_path / "page"))
+    path = silent / "model" / runtime.artefact.ONNX
+    graph = onnx.load(path)
+    (scores,) = [output for output in graph.graph.output if output.name == "token_scores"]
+    graph.graph.output.remove(scores)
+    onnx.save(graph, path)
+    with serving(silent) as address:
+        fresh = opened(browser, address)
+        enter(fresh, GOOD)
+        assert "does not tell" in fresh.inner_text("#legend")
+        assert fresh.is_hidden("#pull-note")
+        fresh.close()
 
 
 def test_the_last_text_wins(page: Page):

@@ -53,6 +53,6 @@ def test_a_page_without_its_libraries_is_refused(exported: Path, tmp_path: Path)
     bare = tmp_path / "bare"
     bare.mkdir()
     (bare / "index.html").write_text((PAGE / "index.html").read_text())
-    with pytest.raises(SaveError, match="make page"):
+    with pytest.raises(SaveError, match=r"`make page` .* `pip install \.`"):
         write_page(exported, tmp_path / "page", page=bare)
     assert not (tmp_path / "page").exists()

@@ -11,7 +11,7 @@ from datasets import DatasetDict
 from playwright.sync_api import Page
 
 from sentiment_lstm import runtime
-from tests.serving.browsing import BAD, CSV, GOOD, column, downloaded, upload
+from tests.serving.browsing import BAD, CSV, GOOD, column, downloaded, enter, upload
 
 
 def test_a_file_comes_back_with_the_same_rows_in_the_same_order(page: Page, exported: Path):
@@ -74,11 +74,27 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_sentence(
     page: Page, content: bytes, said: str
 ):
     page.set_input_files("#file", {"name": "bad.csv", "mimeType": "text/csv", "buffer": content})
-    page.wait_for_selector("#error:not([hidden])")
-    message = page.inner_text("#error")
+    page.wait_for_selector("#file-error:not([hidden])")
+    message = page.inner_text("#file-error")
     assert said in message
     assert message.endswith(".")
     assert "\n" not in message
+
+
+def test_the_mistake_of_a_file_stands_beside_it_until_the_next_file(page: Page):
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.set_input_files("#file", {"name": "bad.csv", "mimeType": "text/csv", "buffer": b"text\n"})
+    page.wait_for_selector("#file-error:not([hidden])")
+    assert page.get_attribute("#file-error", "role") == "alert"
+    field, mistake = (page.locator(place).bounding_box() for place in ("#file", "#file-error"))
+    assert field is not None
+    assert mistake is not None
+    assert 0 < mistake["y"] - field["y"] < 100  # on a phone, the header is out of sight here
+    enter(page, GOOD)
+    assert page.is_visible("#file-error")
+    assert page.is_hidden("#error")
+    upload(page)
+    assert page.is_hidden("#file-error")
 
 
 @pytest.mark.parametrize(
@@ -153,6 +169,16 @@ def test_five_thousand_rows_show_their_progress_and_part_of_the_table(
     page.click("#more")
     assert len(column(page, "number")) == 400
     assert [row[:1] for row in downloaded(page)[1:]] == rows
+
+
+def test_the_focus_goes_to_the_table_when_its_last_rows_are_shown(page: Page):
+    upload(page, "text\n" + f"{GOOD}\n" * 401)
+    page.focus("#more")
+    for shown, focused in ((400, "#more"), (401, ".table")):
+        page.keyboard.press("Enter")
+        assert len(column(page, "number")) == shown
+        page.evaluate("new Promise(requestAnimationFrame)")  # in which a hidden button loses it
+        assert page.evaluate("selector => document.activeElement.matches(selector)", focused)
 
 
 def test_another_file_stops_the_first(page: Page):

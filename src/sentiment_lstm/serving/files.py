@@ -60,7 +60,8 @@ def add_docs(app: FastAPI, swagger: Path = _SWAGGER) -> None:
             app,
             "/docs",
             "Swagger UI is not in this installation: run `make page` in a checkout of "
-            "sentiment-lstm, or read the schema at /openapi.json.",
+            "sentiment-lstm, and then `pip install .` again, unless `make setup` installed it; or "
+            "read the schema at /openapi.json.",
         )
         return
     for name in (_SCRIPT, _STYLE):

@@ -65,7 +65,8 @@ def check_vendored(page: Path = PAGE) -> None:
     if missing:
         raise SaveError(
             f"The page lacks the libraries it runs on, such as {missing[0]}. Run `make page` in a "
-            "checkout of sentiment-lstm, which fetches them from the npm registry."
+            "checkout of sentiment-lstm, which fetches them from the npm registry, and then "
+            "`pip install .` again, unless `make setup` installed it."
         )
 
 

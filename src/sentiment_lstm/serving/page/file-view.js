@@ -54,12 +54,12 @@ export class FileView {
     byId("progress-row").hidden = true;
     byId("file-state").textContent = "";
     this.results = [];
+    this.report(null);
     try {
       const content = await read(file);
       if (turn !== this.turn) return; // another file was chosen meanwhile
       this.file = content;
       this.name = file.name;
-      this.report(null);
     } catch (error) {
       if (turn === this.turn) this.report(error);
       return;
@@ -78,6 +78,7 @@ export class FileView {
     const column = Number(byId("column").value);
     const { rows } = this.file;
     const results = [];
+    this.report(null);
     byId("results").hidden = true;
     byId("progress-row").hidden = false;
     byId("file-state").textContent = `Classifying ${counted(rows.length)} …`;

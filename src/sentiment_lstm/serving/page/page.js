@@ -4,11 +4,13 @@ import { FileView } from "./file-view.js";
 import { PageError, loadModel } from "./model.js";
 import { TextView } from "./text-view.js";
 
-/** Show a mistake in one sentence, or take the last one away. */
-function report(error) {
-  byId("error").hidden = !error;
-  byId("error").textContent = error ? sentence(error) : "";
-  if (error && !(error instanceof PageError)) console.error(error);
+/** Give what shows a mistake in one sentence at its place, or takes the last one there away. */
+function reportAt(id) {
+  return (error) => {
+    byId(id).hidden = !error;
+    byId(id).textContent = error ? sentence(error) : "";
+    if (error && !(error instanceof PageError)) console.error(error);
+  };
 }
 
 function sentence(error) {
@@ -45,11 +47,12 @@ function offerThresholds(model, views) {
   change(model.abstainBelow);
 }
 
-const views = [];
+const report = reportAt("error");
 try {
   const model = await loadModel();
-  views.push(new TextView(model, report), new FileView(model, report));
-  offerThresholds(model, views);
+  // A file's mistake has a place of its own: the next letter that is typed would take it away.
+  offerThresholds(model, [new TextView(model, report), new FileView(model, reportAt("file-error"))]);
+  byId("pull-note").hidden = !model.explains;
   byId("state").textContent = `Ready. Labels: ${model.labels.join(", ")}.`;
   document.body.dataset.ready = "true";
   globalThis.sentimentModel = model; // for scripts and tests

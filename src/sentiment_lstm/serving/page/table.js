@@ -20,6 +20,8 @@ export class ResultTable {
     byId("more").addEventListener("click", () => {
       this.limit += PART;
       this.draw();
+      // A button that is hidden loses the focus, and the keyboard would begin at the page's top.
+      if (byId("more").hidden) byId("table").focus();
     });
     byId("head").replaceChildren(...COLUMNS.map((column) => this.headCell(column)));
   }

@@ -2,10 +2,13 @@
 //
 // The text goes the tokenizer's way once more, a character at a time and with its place kept:
 // markup to white space, accents off, lower case, and a word cut at white space and punctuation.
+// A special token that is typed stays whole.
 
 const MARKUP = /<br\s*\/?>/gi;
 const PUNCTUATION = /^[!-/:-@[-`{-~\p{P}]$/u;
-const SPACE = /^\s$/u;
+const SPECIAL = /(\[(?:CLS|SEP|PAD|UNK|MASK)\])/; // found in a text as they stand, in capitals
+// Without the three that BERT's tokenizer drops, joining what stands on either side.
+const SPACE = /^[^\S\v\f\uFEFF]$/u;
 const DROPPED = /^[\p{Cc}\p{Cf}\p{Co}\p{Cn}\uFFFD\p{Mn}]$/u;
 const CHINESE =
   /^[\u4E00-\u9FFF\u3400-\u4DBF\u{20000}-\u{2A6DF}\u{2A700}-\u{2CEAF}\uF900-\uFAFF\u{2F800}-\u{2FA1F}]$/u;
@@ -55,23 +58,30 @@ export function stretches(text) {
   // Of the same length as the text, so that every place stays what it is.
   const plain = text.replace(MARKUP, (mark) => " ".repeat(mark.length));
   let place = 0;
-  for (const character of plain) {
-    const start = place;
-    place += character.length;
-    if (SPACE.test(character)) {
-      close();
+  for (const section of plain.split(SPECIAL)) {
+    if (SPECIAL.test(section)) {
+      found.push({ start: place, end: place + section.length, length: section.length });
+      place += section.length;
       continue;
     }
-    for (const part of character.normalize("NFD")) {
-      if (DROPPED.test(part)) continue;
-      const alone = PUNCTUATION.test(part) || CHINESE.test(part);
-      if (alone) close();
-      open ??= { start, end: place, length: 0 };
-      open.end = place;
-      open.length += [...part.toLowerCase()].length;
-      if (alone) close();
+    for (const character of section) {
+      const start = place;
+      place += character.length;
+      if (SPACE.test(character)) {
+        close();
+        continue;
+      }
+      for (const part of character.normalize("NFD")) {
+        if (DROPPED.test(part)) continue;
+        const alone = PUNCTUATION.test(part) || CHINESE.test(part);
+        if (alone) close();
+        open ??= { start, end: place, length: 0 };
+        open.end = place;
+        open.length += [...part.toLowerCase()].length;
+        if (alone) close();
+      }
     }
+    close();
   }
-  close();
   return found;
 }
