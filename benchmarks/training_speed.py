@@ -10,8 +10,8 @@ forward, backward, optimizer step.
     packed     the same, but packed by `pack_padded_sequence`, so that no padding is read. On a CPU
                it is so slow that it gets every fifth review only, in the order of their lengths
     library    length buckets, equal segments read side by side, fused AdamW, clipping: the LSTM of
-               the recipe, as it is trained. Its n-gram table is left out, because it is fitted
-               apart from the LSTM
+               the recipe. Its n-gram table is left out, because it is fitted apart from the LSTM,
+               and so is adversarial training, which reads each batch twice
     bfloat16   the same with the LSTM in bfloat16, as the recipe trains it where the processor has
                a matrix unit for that; left out elsewhere
     matmul     a large matrix multiplication in the same precision: the most that the machine can do
@@ -201,7 +201,8 @@ def _markdown(content: dict[str, Any]) -> str:
         f"recipe {content['recipe']['name']}, seed {content['seed']}; the rivals took turns, "
         f"and the median of {content['rounds']} timed passes counts; {machine}; "
         f"{versions}. GFLOP/s are the LSTM's on real tokens; the limit is a matrix "
-        f"multiplication of size {_MATMUL_SIZE} in the same precision.\n"
+        f"multiplication of size {_MATMUL_SIZE} in the same precision. Each reads a batch once; "
+        "adversarial training, which the recipe `default` has, reads it twice.\n"
     )
 
 
