@@ -239,7 +239,7 @@ def _storage(path: Path) -> Any:  # noqa: ANN401 - Optuna's, imported late
 
 
 def _compare(begun: Any, identity: Mapping[str, Any], folder: Path) -> None:  # noqa: ANN401
-    changed = sorted(runs._differences(begun, dict(identity)))
+    changed = sorted(runs.differences(begun, dict(identity)))
     if changed:
         raise RecipeError(
             f"{folder}: holds a search of something else ({'; '.join(changed)}). Go on with what "
