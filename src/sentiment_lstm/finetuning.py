@@ -30,7 +30,7 @@ from transformers import (
 
 from sentiment_lstm import artefact, ranks, runs
 from sentiment_lstm.data import fingerprint, training_splits
-from sentiment_lstm.errors import ModelError
+from sentiment_lstm.errors import ModelError, one_line
 from sentiment_lstm.hub import only_local_files
 from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.soft_labels import fingerprint_texts
@@ -248,11 +248,10 @@ def _load_encoder(
     except ModelError:
         raise
     except Exception as error:  # a damaged file ends in whatever its reader raises
-        detail = f"{' '.join(str(error).split()):.300}".rstrip(". ") or type(error).__name__
         raise ModelError(
-            f"{encoder}: no encoder could be loaded ({detail}). Name a folder with config.json, "
-            "model.safetensors and a tokenizer, a hub model while the hub can be reached, or "
-            f"{EMBEDDED!r}."
+            f"{encoder}: no encoder could be loaded ({one_line(error)}). Name a folder with "
+            "config.json, model.safetensors and a tokenizer, a hub model while the hub can be "
+            f"reached, or {EMBEDDED!r}."
         ) from error
     prefix = f"{model.base_model_prefix}."
     broken = [*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])]

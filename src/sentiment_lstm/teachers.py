@@ -29,7 +29,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 from sentiment_lstm import artefact
 from sentiment_lstm.calibration import softmax
-from sentiment_lstm.errors import ModelError
+from sentiment_lstm.errors import ModelError, one_line
 from sentiment_lstm.hub import only_local_files
 from sentiment_lstm.prediction import load
 from sentiment_lstm.quiet import quiet_libraries
@@ -246,7 +246,7 @@ def _load_transformers(spec: str) -> tuple[PreTrainedModel, Any]:
             )
     except Exception as error:  # a damaged file ends in whatever its reader raises
         raise ModelError(
-            f"{spec}: no Hugging Face classifier could be loaded ({_one_line(error)}). Name a "
+            f"{spec}: no Hugging Face classifier could be loaded ({one_line(error)}). Name a "
             "folder with config.json, model.safetensors and a tokenizer, a hub model while the hub "
             f"can be reached, module:attribute, or one of {', '.join(sorted(BUILT_IN))}."
         ) from error
@@ -273,7 +273,3 @@ def _load_transformers(spec: str) -> tuple[PreTrainedModel, Any]:
             "again from where the teacher comes from."
         )
     return model, tokenizer
-
-
-def _one_line(error: Exception) -> str:
-    return f"{' '.join(str(error).split()):.300}".rstrip(". ") or type(error).__name__
