@@ -195,7 +195,7 @@ def _tell(
     changes = ", ".join(f"{name}={_short(value)}" for name, value in differing.items())
     console.print(
         f"The best, trial {result.best.number}, changes {escape(changes) or 'nothing'}. Train it "
-        f"with [bold]--recipe {escape(str(result.output / 'best.toml'))}[/]"
+        f"with [bold]--recipe {escape(str(result.output / 'tuned.toml'))}[/]"
     )
     pictures = ", ".join(picture.name for picture in result.pictures)
     console.print(f"Beside it: trials.csv, {pictures} and, for TensorBoard, trials/")

@@ -55,7 +55,7 @@ class TuningResult:
 
     output: Path
     best: TrialRecord
-    recipe: Recipe  # the best trial's, as best.toml holds it
+    recipe: Recipe  # the best trial's, as tuned.toml holds it
     trials: list[TrialRecord]  # all that ended, those of earlier parts too
     importances: dict[str, float]  # by setting; empty where the trials are too few
     pictures: list[Path]
@@ -90,7 +90,7 @@ def tune(
         reviews: splits `train` and, if there are such, `validation` and `unsupervised`, as for
             `train`; the others are not read.
         recipe: what the trials start from.
-        output: the folder of the study, best.toml, trials.csv, the pictures and, for TensorBoard,
+        output: the folder of the study, tuned.toml, trials.csv, the pictures and, for TensorBoard,
             trials/.
         trials: complete or pruned, over all parts of the search.
         space: a TOML file as in `tuning.space`; None for the default one.
@@ -264,7 +264,7 @@ def _finished(records: list[TrialRecord]) -> list[TrialRecord]:
 def _write(
     bench: Bench, records: list[TrialRecord], source: str
 ) -> tuple[TrialRecord | None, Recipe | None]:
-    """Write trials.csv and, as soon as there is a best trial, best.toml."""
+    """Write trials.csv and, as soon as there is a best trial, tuned.toml."""
     studies.write_trials(bench.output / studies.TRIALS, records, bench.space)
     ranked = studies.rank(records, maximize=METRICS[bench.metric] == "maximize")
     if not ranked:
@@ -275,7 +275,7 @@ def _write(
         summary=f"The recipe {bench.recipe.name}, tuned by {trials} trials.",
     )
     path = studies.write_best(
-        bench.output / studies.BEST,
+        bench.output / studies.TUNED,
         recipe,
         [
             f"The best of {trials} trials by `sentiment-lstm tune`, judged by {bench.metric} on "
@@ -312,7 +312,7 @@ def _check_arguments(
         raise RecipeError(
             f"recipe {recipe.name}: distillation.teachers is {recipe.distillation.teachers!r}, and "
             "a search asks no teachers. Leave them out by --set distillation.teachers=[], and put "
-            "them back into best.toml."
+            "them back into tuned.toml."
         )
 
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 __all__ = [
-    "BEST",
     "STUDY",
     "TRIALS",
+    "TUNED",
     "TrialRecord",
     "check_optuna",
     "open_study",
@@ -39,7 +39,8 @@ __all__ = [
 
 STUDY = "study.db"
 TRIALS = "trials.csv"
-BEST = "best.toml"
+# The file gives the recipe its name, and `best` is that of one that comes with the package.
+TUNED = "tuned.toml"
 _NAME = "sentiment-lstm"
 _IDENTITY = "identity"
 _LOCK = ".lock"
