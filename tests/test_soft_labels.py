@@ -81,6 +81,13 @@ def test_what_stands_on_disk_is_not_asked_again(tmp_path: Path):
     assert again.asked == []
 
 
+def test_a_teacher_by_another_name_is_not_asked_again(tmp_path: Path):
+    given = label(LengthTeacher(name="runs/t"), tmp_path)
+    again = LengthTeacher(name="./runs/t")
+    np.testing.assert_array_equal(label(again, tmp_path), given)
+    assert again.asked == []
+
+
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path):
     folder = tmp_path / "labels"
     running = subprocess.Popen(

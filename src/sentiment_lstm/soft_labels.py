@@ -78,7 +78,8 @@ def soft_labels(
         "label_names": list(label_names),
         "chunk_rows": CHUNK_ROWS,
     }
-    _open(folder, manifest)
+    # As it stands there: the name by which the teacher was first called is not what tells it.
+    manifest = _open(folder, manifest)
     shape = (len(texts), len(label_names))
     probabilities = np.zeros(shape, dtype=np.float32)
     for number, start in list(enumerate(range(0, len(texts), CHUNK_ROWS)))[parts]:
@@ -106,8 +107,8 @@ def fingerprint_texts(texts: Sequence[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _open(folder: Path, manifest: dict[str, Any]) -> None:
-    """Make the cache, or see that the one that stands there is of the same run."""
+def _open(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Make the cache, or see that the one that is there is of the same run; give its manifest."""
     path = folder / _MANIFEST
     try:
         if not path.exists():
@@ -117,12 +118,14 @@ def _open(folder: Path, manifest: dict[str, Any]) -> None:
                 )
             folder.mkdir(parents=True, exist_ok=True)
             _write(path, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
-            return
+            return manifest
     except OSError as error:
         raise _not_written(folder, error) from error
-    changed = "; ".join(_differences(_read_manifest(path), manifest))
+    found = _read_manifest(path)
+    changed = "; ".join(_differences(found, manifest))
     if changed:
         raise DataError(f"{folder}: holds other soft labels: {changed}. {_REMEDY}")
+    return found
 
 
 _REMEDY = "Delete that folder, begin anew by --restart, or name another output folder."
