@@ -114,7 +114,8 @@ def _open(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
         if not path.exists():
             if folder.exists() and any(not _is_ours(entry) for entry in folder.iterdir()):
                 raise DataError(
-                    f"{folder}: holds files that are no soft labels. Name another folder for them."
+                    f"{folder}: holds files that are no soft labels. Name another folder by "
+                    "--soft-labels."
                 )
             folder.mkdir(parents=True, exist_ok=True)
             _write(path, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
@@ -128,7 +129,7 @@ def _open(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-_REMEDY = "Delete that folder, begin anew by --restart, or name another output folder."
+_REMEDY = "Delete that folder, or name another one by --soft-labels."
 
 
 def _is_ours(entry: Path) -> bool:
@@ -212,5 +213,5 @@ def _write(path: Path, content: bytes) -> None:
 def _not_written(folder: Path, error: OSError) -> SaveError:
     return SaveError(
         f"{folder}: the soft labels could not be written ({error.strerror or error}). Free some "
-        "space, or name another output folder; what is whole there is used again."
+        "space, or name another folder by --soft-labels; what is whole there is used again."
     )
