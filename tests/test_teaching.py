@@ -195,6 +195,25 @@ def test_soft_labels_are_used_again_by_another_training_and_refused_for_other_te
         train(fewer, recipe, tmp_path / "three", soft_labels_folder=kept, evaluate_test=False)
 
 
+def test_an_encoder_whose_path_holds_an_at_sign_is_made_a_teacher_of_its_weight(
+    reviews: DatasetDict, quick_recipe: Recipe, tmp_path: Path
+):
+    encoder = save_encoder(tmp_path / "a@b" / "encoder")
+    recipe = override(
+        quick_recipe,
+        [
+            f'distillation.teachers=["finetune:{encoder}", "finetune:{encoder}@2"]',
+            "distillation.teacher_epochs=1",
+            "training.epochs=1",
+        ],
+    )
+    few = DatasetDict(train=reviews["train"].select(range(60)))
+    kept = tmp_path / "soft"
+    train(few, recipe, tmp_path / "model", soft_labels_folder=kept, evaluate_test=False)
+    teacher = json.loads((kept / "labelled" / "manifest.json").read_text())["teacher"]
+    assert re.findall(r"@(0\.\d+)", teacher) == ["0.333", "0.667"]
+
+
 def test_a_share_out_of_range_is_refused(quick_recipe: Recipe):
     with pytest.raises(
         RecipeError, match=r"teacher_share is 1\.5; expected at least 0 and at most"

@@ -11,7 +11,6 @@ A recipe may name teachers that are not there yet, and are made from the trainin
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -23,9 +22,9 @@ import datasets
 from sentiment_lstm import artefact, ranks, runs
 from sentiment_lstm.finetuning import FinetuningSettings, finetune_teacher
 from sentiment_lstm.lessons import ask_teacher, unlabelled_texts
-from sentiment_lstm.recipes import Recipe, override
+from sentiment_lstm.recipes import Recipe, override, to_toml
 from sentiment_lstm.runs import Stages
-from sentiment_lstm.teachers import load_teachers
+from sentiment_lstm.teachers import load_teachers, split_weight
 
 __all__ = ["make_teachers", "texts_to_learn_from"]
 
@@ -96,8 +95,8 @@ def make_teachers(
         splits["validation"] = validation
     made: list[str] = []
     for place, spec in enumerate(recipe.distillation.teachers, start=1):
-        name, at, weight = spec.partition("@")
-        if not (name == _SELF or name.startswith((_FINETUNE, _DISTIL))):
+        kind, name = _taken_apart(spec)
+        if not kind:
             made.append(spec)
             continue
         with stages.timed(f"teacher {place}") as folder:
@@ -105,11 +104,11 @@ def make_teachers(
             # Asked of one process, before another has begun to make it.
             made_already, unfinished = ranks.from_first(partial(_how_far, output))
             if made_already:
-                logger.info("Teacher %d, %s, has been made already.", place, name)
-            elif name == _SELF:
+                logger.info("Teacher %d, %s, has been made already.", place, kind + name)
+            elif kind == _SELF:
                 train_self(
                     splits,
-                    override(recipe, [f"distillation.teachers={json.dumps(made)}"]),
+                    override(recipe, [f"distillation.teachers={to_toml(made)}"]),
                     output,
                     unlabelled=unlabelled,
                     soft_labels_folder=folder / "soft-labels",
@@ -120,21 +119,35 @@ def make_teachers(
                 )
             else:
                 taught: dict[str, Any] = {}
-                if name.startswith(_DISTIL) and made and unlabelled is not None:
+                if kind == _DISTIL and made and unlabelled is not None:
                     taught = _opinions(
                         made, train_split, unlabelled, folder=folder / "unlabelled", stages=stages
                     )
                 finetune_teacher(
                     splits,
-                    name.partition(":")[2],
+                    name,
                     output,
                     settings=FinetuningSettings(epochs=recipe.distillation.teacher_epochs),
                     seed=seed,
                     resume=unfinished,
                     **taught,
                 )
-        made.append(f"{output}{at}{weight}")
+        made.append(f"{output}{spec[len(kind + name) :]}")  # with its weight as it was written
     return made
+
+
+def _taken_apart(spec: str) -> tuple[str, str]:
+    """Part a spec into how its teacher is made, "" for one that is there, and of what; no weight.
+
+    Raises:
+        ModelError: the weight is no number above 0.
+    """
+    for kind in (_FINETUNE, _DISTIL):
+        if spec.startswith(kind):
+            # Apart from its kind: an encoder's path may hold an `@`, and is known by being there.
+            return kind, split_weight(spec.removeprefix(kind))[0]
+    name, _ = split_weight(spec)
+    return (_SELF, "") if name == _SELF else ("", name)
 
 
 def _opinions(
