@@ -20,13 +20,13 @@ from typing import Any
 import datasets
 
 from sentiment_lstm import artefact, ranks, runs
-from sentiment_lstm.finetuning import FinetuningSettings, finetune_teacher
+from sentiment_lstm.finetuning import FinetuningSettings, finetune_teacher, load_encoder
 from sentiment_lstm.lessons import ask_teacher, unlabelled_texts
 from sentiment_lstm.recipes import Recipe, override, to_toml
 from sentiment_lstm.runs import Stages
-from sentiment_lstm.teachers import load_teachers, split_weight
+from sentiment_lstm.teachers import load_teacher, load_teachers, split_weight
 
-__all__ = ["make_teachers", "texts_to_learn_from"]
+__all__ = ["check_teachers", "make_teachers", "texts_to_learn_from"]
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +64,26 @@ def texts_to_learn_from(
         )
         return None
     return unlabelled_texts(texts, reviews["train"].features)
+
+
+def check_teachers(recipe: Recipe, train_split: datasets.Dataset) -> None:
+    """Load every teacher and every encoder once, so that a wrong one costs no hours before it.
+
+    Args:
+        recipe: of the training.
+        train_split: columns `text` and `label`.
+
+    Raises:
+        ModelError: a weight is no number above 0, a teacher or an encoder cannot be loaded, or a
+            teacher has other labels.
+    """
+    names = train_split.features["label"].names
+    parted = [_taken_apart(spec) for spec in recipe.distillation.teachers]
+    for kind, name in parted:
+        if not kind:
+            load_teacher(name, label_names=names, train=train_split)
+        elif kind != _SELF:
+            load_encoder(name, names, FinetuningSettings())
 
 
 def make_teachers(

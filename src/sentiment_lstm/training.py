@@ -44,7 +44,7 @@ from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.recipes import Recipe
 from sentiment_lstm.runs import Stages
 from sentiment_lstm.teachers import load_teachers
-from sentiment_lstm.teaching import make_teachers, texts_to_learn_from
+from sentiment_lstm.teaching import check_teachers, make_teachers, texts_to_learn_from
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
 from sentiment_lstm.trainer import EpochRecord, make_trainer, read_history
 
@@ -97,6 +97,7 @@ def train(
 
     Raises:
         DataError: the reviews cannot be trained on.
+        ModelError: a teacher cannot be loaded, or has other labels.
         RecipeError: the recipe's settings contradict each other, or differ from the resumed run's.
         SaveError: the output cannot be written, or an unfinished training stands beside it.
     """
@@ -157,6 +158,7 @@ def _train(
     label_names = reviews["train"].features["label"].names
     if recipe.training.ordinal and ranks.is_first():
         _check_order(label_names)
+    ranks.from_first(lambda: check_teachers(recipe, train_split))
     set_seed(seed)
     # Adam's moments of words not seen for long decay into denormal numbers, on which a CPU computes
     # a hundred times slower.
