@@ -123,6 +123,34 @@ def test_without_unlabelled_text_a_recipe_that_asks_for_it_says_so_and_makes_do(
     assert caplog.text == ""
 
 
+@pytest.mark.parametrize(
+    ("settings", "remedy"),
+    [
+        ([], r"pretraining\.objective=region --set pretraining\.unlabelled=true, or .* --teacher"),
+        (
+            ["pretraining.objective=region", "pretraining.unlabelled=false"],
+            r"Let it by --set pretraining\.unlabelled=true, or .* --teacher",
+        ),
+        (
+            ['distillation.teachers=["tfidf"]', "distillation.unlabelled=false"],
+            r"Let it by --set distillation\.unlabelled=true\.$",
+        ),
+    ],
+)
+def test_texts_that_are_given_in_vain_are_said_to_be(
+    reviews: DatasetDict,
+    quick_recipe: Recipe,
+    caplog: pytest.LogCaptureFixture,
+    settings: list[str],
+    remedy: str,
+):
+    recipe = override(quick_recipe, settings)
+    assert texts_to_learn_from(reviews, None, recipe) is None
+    assert caplog.text == "", "those of the source are nobody's wish"
+    assert texts_to_learn_from(reviews, Dataset.from_dict({"text": ["one"]}), recipe) is None
+    assert re.search(f"--unlabelled is left unread.*{remedy}", caplog.messages[0])
+
+
 def test_texts_that_are_given_go_before_the_split_of_the_source(
     reviews: DatasetDict, quick_recipe: Recipe
 ):

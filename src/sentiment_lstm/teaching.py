@@ -20,17 +20,26 @@ from typing import Any
 import datasets
 
 from sentiment_lstm import artefact, ranks, runs
+from sentiment_lstm.data.rows import UNSUPERVISED
 from sentiment_lstm.finetuning import FinetuningSettings, finetune_teacher, load_encoder
 from sentiment_lstm.lessons import ask_teacher, unlabelled_texts
 from sentiment_lstm.recipes import Recipe, override, to_toml
 from sentiment_lstm.runs import Stages
 from sentiment_lstm.teachers import load_teacher, load_teachers, split_weight
 
-__all__ = ["check_teachers", "make_teachers", "texts_to_learn_from"]
+__all__ = ["asks_for_texts", "check_teachers", "make_teachers", "texts_to_learn_from"]
 
 logger = logging.getLogger(__name__)
 
 _SELF, _FINETUNE, _DISTIL = "self", "finetune:", "distil:"
+
+
+def asks_for_texts(recipe: Recipe) -> bool:
+    """Tell whether a recipe learns from unlabelled texts, where there are such."""
+    distillation, pretraining = recipe.distillation, recipe.pretraining
+    return (pretraining.objective != "none" and pretraining.unlabelled) or (
+        bool(distillation.teachers) and distillation.unlabelled
+    )
 
 
 def texts_to_learn_from(
@@ -44,18 +53,22 @@ def texts_to_learn_from(
         recipe: of the training.
 
     Returns:
-        From `unlabelled_texts`; None where the recipe asks for none, or there is none, which the
-        log says then.
+        From `unlabelled_texts`; None where the recipe asks for none, or there is none. The log says
+        so where such are given in vain, or missed.
 
     Raises:
         DataError: there is no column `text`, or no text in it.
     """
-    asks = (recipe.pretraining.objective != "none" and recipe.pretraining.unlabelled) or (
-        recipe.distillation.teachers and recipe.distillation.unlabelled
-    )
-    if not asks:
+    if not asks_for_texts(recipe):
+        if unlabelled is not None:
+            logger.warning(
+                "The recipe %s learns nothing from unlabelled text, so --unlabelled is left "
+                "unread. Let it by %s.",
+                recipe.name,
+                _how_to_ask(recipe),
+            )
         return None
-    texts = reviews.get("unsupervised") if unlabelled is None else unlabelled
+    texts = reviews.get(UNSUPERVISED) if unlabelled is None else unlabelled
     if texts is None:
         logger.warning(
             "The recipe %s learns from unlabelled text, and there is none: it makes do with the "
@@ -64,6 +77,15 @@ def texts_to_learn_from(
         )
         return None
     return unlabelled_texts(texts, reviews["train"].features)
+
+
+def _how_to_ask(recipe: Recipe) -> str:
+    if recipe.distillation.teachers:
+        return "--set distillation.unlabelled=true"
+    pretrain = "--set pretraining.unlabelled=true"
+    if recipe.pretraining.objective == "none":
+        pretrain = f"--set pretraining.objective=region {pretrain}"
+    return f"{pretrain}, or name a teacher of it by --teacher"
 
 
 def check_teachers(recipe: Recipe, train_split: datasets.Dataset) -> None:
@@ -126,11 +148,12 @@ def make_teachers(
             if made_already:
                 logger.info("Teacher %d, %s, has been made already.", place, kind + name)
             elif kind == _SELF:
+                # As a split of the source: they are what the outer training chose, all of them.
+                others = {} if unlabelled is None else {UNSUPERVISED: unlabelled}
                 train_self(
-                    splits,
+                    datasets.DatasetDict({**splits, **others}),
                     override(recipe, [f"distillation.teachers={to_toml(made)}"]),
                     output,
-                    unlabelled=unlabelled,
                     soft_labels_folder=folder / "soft-labels",
                     seed=seed,
                     resume=unfinished,

@@ -20,7 +20,7 @@ from sentiment_lstm.data import training_splits
 from sentiment_lstm.errors import RecipeError, nearest
 from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.recipes import Recipe, load_recipe
-from sentiment_lstm.teaching import texts_to_learn_from
+from sentiment_lstm.teaching import asks_for_texts, texts_to_learn_from
 from sentiment_lstm.tuning import study as studies
 from sentiment_lstm.tuning.pictures import save_pictures
 from sentiment_lstm.tuning.space import Space, load_space, with_settings
@@ -326,10 +326,10 @@ def _unlabelled(
     names = [name for name in space if name in ("pretraining.objective", "pretraining.unlabelled")]
     for values in itertools.product(*(space[name].ends() for name in names)):
         asking = with_settings(recipe, dict(zip(names, values, strict=True)))
-        texts = texts_to_learn_from(reviews, unlabelled, asking)
-        if texts is not None:
-            return texts
-    return None
+        if asks_for_texts(asking):
+            recipe = asking
+            break
+    return texts_to_learn_from(reviews, unlabelled, recipe)
 
 
 def _pruner(name: str, bench: Bench) -> BasePruner:
