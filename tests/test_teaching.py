@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, concatenate_datasets
 from safetensors.torch import load_file
 
 from sentiment_lstm.errors import DataError, RecipeError
@@ -162,6 +162,47 @@ def test_texts_that_are_given_go_before_the_split_of_the_source(
     of_source = texts_to_learn_from(reviews, None, asks)
     assert of_source is not None
     assert list(of_source["text"]) == list(reviews["unsupervised"]["text"])
+
+
+def test_held_out_reviews_are_left_out_of_the_texts_that_are_given(
+    reviews: DatasetDict, quick_recipe: Recipe, caplog: pytest.LogCaptureFixture
+):
+    asks = override(quick_recipe, ['distillation.teachers=["tfidf"]'])
+    held_out = [reviews["train"].select([3, 5]), Dataset.from_dict({"text": ["So dull.", ":-)"]})]
+    own, other = reviews["train"]["text"][3].upper(), reviews["train"]["text"][4]
+    given = Dataset.from_dict(
+        {"text": [own, other, "so<br />dull", ":-)", "so dull, so what", "!"]}
+    )
+    found = texts_to_learn_from(reviews, given, asks, held_out=held_out)
+    assert found is not None
+    assert list(found["text"]) == [other, "so dull, so what", "!"]
+    assert caplog.messages[0].startswith("3 of 6 unlabelled texts are left out")
+    with pytest.raises(DataError, match=r"All 2 unlabelled texts .* Name other texts"):
+        texts_to_learn_from(reviews, held_out[0], asks, held_out=held_out)
+    of_source = DatasetDict(train=reviews["train"], unsupervised=given)
+    whole = texts_to_learn_from(of_source, None, asks, held_out=held_out)
+    assert whole is not None
+    assert list(whole["text"]) == list(given["text"])
+
+
+def test_a_training_on_the_file_it_came_from_teaches_nothing_that_is_held_out(
+    sentences: DatasetDict, quick_recipe: Recipe, tmp_path: Path
+):
+    recipe = override(quick_recipe, ['distillation.teachers=["tfidf"]', "training.epochs=1"])
+    splits = DatasetDict(train=sentences["train"].select(range(100)), test=sentences["test"])
+    every = concatenate_datasets(list(splits.values())).select_columns("text")
+    kept = tmp_path / "soft"
+    result = train(
+        splits,
+        recipe,
+        tmp_path / "model",
+        unlabelled=every,
+        soft_labels_folder=kept,
+        evaluate_test=False,
+    )
+    assert result.reviews["validation"] == 10
+    taught = json.loads((kept / "unlabelled" / "manifest.json").read_text())["rows"]
+    assert taught == result.reviews["train"] == 90
 
 
 def test_an_unlabelled_source_without_text_is_refused_before_any_training(

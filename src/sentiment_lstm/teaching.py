@@ -11,16 +11,20 @@ A recipe may name teachers that are not there yet, and are made from the trainin
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 
 from sentiment_lstm import artefact, ranks, runs
+from sentiment_lstm.data import bare_words, dataset_texts
 from sentiment_lstm.data.rows import UNSUPERVISED
+from sentiment_lstm.errors import DataError
 from sentiment_lstm.finetuning import FinetuningSettings, finetune_teacher, load_encoder
 from sentiment_lstm.lessons import ask_teacher, unlabelled_texts
 from sentiment_lstm.recipes import Recipe, override, to_toml
@@ -43,7 +47,11 @@ def asks_for_texts(recipe: Recipe) -> bool:
 
 
 def texts_to_learn_from(
-    reviews: datasets.DatasetDict, unlabelled: datasets.Dataset | None, recipe: Recipe
+    reviews: datasets.DatasetDict,
+    unlabelled: datasets.Dataset | None,
+    recipe: Recipe,
+    *,
+    held_out: Sequence[datasets.Dataset] = (),
 ) -> datasets.Dataset | None:
     """Give the unlabelled texts, for a recipe that learns from such.
 
@@ -51,13 +59,15 @@ def texts_to_learn_from(
         reviews: its split `unsupervised` holds them, unless others are given.
         unlabelled: a column `text`, or None.
         recipe: of the training.
+        held_out: what the training is measured on. Texts of it are left out of `unlabelled`, which
+            may be the very file that they come from; a split of the source is taken as it stands.
 
     Returns:
         From `unlabelled_texts`; None where the recipe asks for none, or there is none. The log says
         so where such are given in vain, or missed.
 
     Raises:
-        DataError: there is no column `text`, or no text in it.
+        DataError: there is no column `text`, or no text in it that is not held out.
     """
     if not asks_for_texts(recipe):
         if unlabelled is not None:
@@ -76,7 +86,41 @@ def texts_to_learn_from(
             recipe.name,
         )
         return None
+    if unlabelled is not None and "text" in unlabelled.column_names:
+        texts = _without(held_out, unlabelled)
     return unlabelled_texts(texts, reviews["train"].features)
+
+
+def _without(held_out: Sequence[datasets.Dataset], texts: datasets.Dataset) -> datasets.Dataset:
+    """Leave out the texts whose words are those of a held-out one."""
+    known = {_digest(text) for part in held_out for batch in _batches(part) for text in batch}
+    # A hash a held-out text and a mark a text are all that is in memory.
+    is_known = np.fromiter(
+        (_digest(text) in known for batch in _batches(texts) for text in batch), dtype=np.bool_
+    )
+    number = int(is_known.sum())
+    if not number:
+        return texts
+    if number == len(texts):
+        raise DataError(
+            f"All {number:,} unlabelled texts stand in the splits that are held out to validate "
+            "and to test on. Name other texts by --unlabelled."
+        )
+    logger.warning(
+        "%d of %d unlabelled texts are left out: they stand in the splits that are held out to "
+        "validate and to test on.",
+        number,
+        len(texts),
+    )
+    return texts.select(np.flatnonzero(~is_known))
+
+
+def _batches(part: datasets.Dataset) -> Iterator[list[str]]:
+    return dataset_texts("The reviews", part, text_column="text")
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(bare_words(text).encode()).digest()[:16]
 
 
 def _how_to_ask(recipe: Recipe) -> str:

@@ -86,7 +86,8 @@ def train(
         resume: go on with the unfinished training of this output.
         restart: throw an unfinished training of this output away.
         tokenizer_source: as in `load_tokenizer`.
-        unlabelled: a column `text`; in place of the split `unsupervised`.
+        unlabelled: a column `text`; in place of the split `unsupervised`. Texts of the validation
+            and the test split are left out of it.
         soft_labels_folder: where the teachers' soft labels are kept, to be used again by other
             trainings; None keeps them until this one has ended.
         pretrained_weights: what a pre-training by this recipe and seed has left, to spare another.
@@ -165,7 +166,10 @@ def _train(
     torch.set_flush_denormal(True)
     model = build_model(recipe, tokenizer, label_names)
     set_precision(model, recipe)
-    texts = ranks.from_first(lambda: texts_to_learn_from(reviews, unlabelled, recipe))
+    held_out = [part for part in (validation, reviews.get("test")) if part is not None]
+    texts = ranks.from_first(
+        lambda: texts_to_learn_from(reviews, unlabelled, recipe, held_out=held_out)
+    )
     run = ranks.from_first(
         lambda: runs.describe(
             recipe,

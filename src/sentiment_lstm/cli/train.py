@@ -61,7 +61,8 @@ def train(
         str | None,
         typer.Option(
             help="Texts without labels, for recipes that learn from such: any kind of source, or a "
-            ".txt file of a text a line. By default the source's own unsupervised split."
+            ".txt file of a text a line, less what stands in the validation or the test split. By "
+            "default the source's own unsupervised split."
         ),
     ] = None,
     soft_labels: Annotated[
@@ -78,7 +79,7 @@ def train(
         int | None, typer.Option(help="Train on this many reviews only, drawn by the seed.")
     ] = None,
     skip_test: Annotated[
-        bool, typer.Option("--skip-test", help="Leave the test split unread.")
+        bool, typer.Option("--skip-test", help="Measure nothing on the test split.")
     ] = False,
 ) -> None:
     """Train a classifier by a recipe and save it as a model folder.

@@ -23,7 +23,7 @@ from sentiment_lstm.recipes import Recipe, load_recipe
 from sentiment_lstm.teaching import asks_for_texts, texts_to_learn_from
 from sentiment_lstm.tuning import study as studies
 from sentiment_lstm.tuning.pictures import save_pictures
-from sentiment_lstm.tuning.space import Space, load_space, with_settings
+from sentiment_lstm.tuning.space import load_space, with_settings
 from sentiment_lstm.tuning.study import TrialRecord
 from sentiment_lstm.tuning.trials import (
     FOLDER_OF_PRETRAINING,
@@ -131,7 +131,7 @@ def tune(
             output=Path(output),
         )
         bench.space = load_space(space, recipe, try_recipe=bench.check)
-        bench.unlabelled = _unlabelled(reviews, unlabelled, recipe, bench.space)
+        bench.unlabelled = _unlabelled(bench, reviews, unlabelled)
         run = runs.describe(
             recipe,
             seed=seed,
@@ -317,19 +317,18 @@ def _check_arguments(
 
 
 def _unlabelled(
-    reviews: datasets.DatasetDict,
-    unlabelled: datasets.Dataset | None,
-    recipe: Recipe,
-    space: Space,
+    bench: Bench, reviews: datasets.DatasetDict, unlabelled: datasets.Dataset | None
 ) -> datasets.Dataset | None:
     """The unlabelled texts, if any trial is to read them."""
+    recipe, space = bench.recipe, bench.space
     names = [name for name in space if name in ("pretraining.objective", "pretraining.unlabelled")]
     for values in itertools.product(*(space[name].ends() for name in names)):
         asking = with_settings(recipe, dict(zip(names, values, strict=True)))
         if asks_for_texts(asking):
             recipe = asking
             break
-    return texts_to_learn_from(reviews, unlabelled, recipe)
+    # The test split is not read, and nothing is measured on it.
+    return texts_to_learn_from(reviews, unlabelled, recipe, held_out=[bench.validation])
 
 
 def _pruner(name: str, bench: Bench) -> BasePruner:
