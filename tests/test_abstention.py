@@ -103,6 +103,13 @@ def test_a_threshold_for_other_reviews_needs_enough_answers_to_tell():
     assert target_thresholds([0.9], [True]) == dict.fromkeys(("0.95", "0.98", "0.99"))
 
 
+def test_a_threshold_that_too_few_reviews_answered_is_said_to_be_so():
+    kept = target_thresholds(np.linspace(0.9, 0.6, 50), [True] * 50)
+    with pytest.raises(ModelError, match="99% on 100 or more of its validation reviews, and fewer"):
+        read_threshold("99%", folder="m", thresholds=kept)
+    assert read_threshold("98%", folder="m", thresholds=kept) == 0.6
+
+
 def test_a_threshold_from_one_half_holds_on_the_other():
     random = np.random.default_rng(0)
     confidence = random.uniform(0.5, 1, size=40_000)
@@ -160,7 +167,7 @@ def test_anything_else_is_refused(written: str):
     [
         ("99%", {}, r"^m: keeps no thresholds .*--abstain 99% cannot be looked up"),
         ("97%", KEPT, r"^m: keeps no threshold for an accuracy of 97%, only for 95%, 98%, 99%\."),
-        ("99%", KEPT, r"^m: no confidence gave an accuracy of 99% on its validation reviews"),
+        ("99%", KEPT, r"^m: no confidence gave an accuracy of 99% on 100 or more of .*too few"),
         ("95%", {"0.95": "high"}, r"^m: the threshold for .* 95% is 'high', expected"),
         ("95%", {"0.95": 7}, r"^m: the threshold for .* 95% is 7, expected"),
     ],

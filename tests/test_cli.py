@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from datasets import DatasetDict
+from typer.testing import CliRunner
 
+from sentiment_lstm.cli import app
 from sentiment_lstm.recipes import load_recipe, recipe_names, recipe_text
 
 ONE_LINE = {"COLUMNS": "1000", "TERM": "dumb"}
@@ -173,7 +175,7 @@ def test_labels_below_the_threshold_are_withheld(with_thresholds: Path):
     [
         ("1.5", ["--abstain is '1.5'", "from 0 to 1", "such as 99%"]),
         ("high", ["--abstain is 'high'"]),
-        ("99%", ["model: no confidence gave an accuracy of 99% on its validation reviews"]),
+        ("99%", ["model: no confidence gave an accuracy of 99% on 100 or more of its"]),
         ("97%", ["model: keeps no threshold for an accuracy of 97%, only for 95%, 98%, 99%."]),
     ],
 )
@@ -221,6 +223,8 @@ def test_a_missing_model_is_named(tmp_path: Path):
         (["--recipe", "clasic"], ["Did you mean 'classic'"]),
         (["--set", "training.epoch=3"], ["no setting training.epoch", "Did you mean 'epochs'"]),
         (["--text-column", "reviw"], ["reviw", "review"]),
+        (["--epochs", "0"], ["training.epochs is 0; expected at least 1"]),
+        (["--teacher", "😀", "--recipe", "fast"], ["😀: no Hugging Face classifier"]),
         (["--tokenizer", "no/such-tokenizer"], ["no BERT tokenizer could be loaded"]),
     ],
 )
@@ -231,3 +235,11 @@ def test_a_wrong_training_is_named_and_leaves_nothing_behind(
     done = run("train", csv_file, *columns, *arguments, "--output", tmp_path / "model")
     assert_user_error(done, *parts)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["train", "finetune-teacher", "tune"])
+@pytest.mark.parametrize("option", ["--seed", "--split-seed"])
+def test_a_seed_below_0_is_refused(command: str, option: str):
+    done = CliRunner().invoke(app, [command, "movie-reviews", option, "-1"])
+    assert done.exit_code == 2
+    assert f"Invalid value for '{option}'" in done.output

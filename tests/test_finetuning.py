@@ -384,7 +384,7 @@ def test_a_mistake_on_the_command_line_ends_in_one_sentence(
 
 
 def test_the_embedded_encoder_is_found_by_its_name():
-    model, tokenizer = module._load_encoder("embedded", ["bad", "good"], FinetuningSettings())
+    model, tokenizer = module.load_encoder("embedded", ["bad", "good"], FinetuningSettings())
     assert model.config.num_hidden_layers == 6
     assert tokenizer.tokenize("a<br />b") == ["a", "b"]
     assert {module_.p for module_ in model.modules() if isinstance(module_, torch.nn.Dropout)} == {

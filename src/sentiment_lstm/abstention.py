@@ -152,7 +152,7 @@ def target_thresholds(
     thresholds: dict[str, float | None] = {}
     for target in sorted(targets):
         found = coverage_at_accuracy(curve, target)
-        enough = (found.coverage or 0) * len(right) * (1 - target) >= 1 - 1e-9
+        enough = round((found.coverage or 0) * len(right)) >= _fewest_answers(target)
         thresholds[_key(target)] = found.threshold if enough else None
     return thresholds
 
@@ -245,8 +245,9 @@ def _threshold_for(
     threshold = thresholds[_key(target)]
     if threshold is None:
         raise ModelError(
-            f"{folder}: no confidence gave an accuracy of {written} on its validation reviews. "
-            "Name a lower accuracy, or give a confidence such as --abstain 0.9."
+            f"{folder}: no confidence gave an accuracy of {written} on "
+            f"{_fewest_answers(target):,} or more of its validation reviews, and fewer are too few "
+            "to tell. Name a lower accuracy, or give a confidence such as --abstain 0.9."
         )
     if not isinstance(threshold, (int, float)) or not 0 <= threshold <= 1:
         raise ModelError(
@@ -254,6 +255,12 @@ def _threshold_for(
             "confidence from 0 to 1. Copy calibration.json again from where the model was trained."
         )
     return float(threshold)
+
+
+def _fewest_answers(target: float) -> float:
+    """How many answers tell whether the target is reached: so many that one may be wrong."""
+    # The complement of a share such as 0.95 is no exact binary number.
+    return math.ceil(1 / (1 - target) - 1e-9) if target < 1 else math.inf
 
 
 def _key(target: float) -> str:

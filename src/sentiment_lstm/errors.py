@@ -30,6 +30,7 @@ __all__ = [
     "first_line",
     "first_sentence",
     "nearest",
+    "one_line",
 ]
 
 
@@ -75,3 +76,8 @@ def first_line(cause: Exception | str) -> str:
 def first_sentence(error: Exception) -> str:
     """Give the first sentence of what a library says, for a message of ours."""
     return str(error).partition("\n")[0].partition(". ")[0].rstrip(".") or type(error).__name__
+
+
+def one_line(error: Exception) -> str:
+    """Give all that a library says, folded to one line and cut where it is long."""
+    return f"{' '.join(str(error).split()):.300}".rstrip(". ") or type(error).__name__

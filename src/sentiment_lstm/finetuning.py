@@ -30,7 +30,7 @@ from transformers import (
 
 from sentiment_lstm import artefact, ranks, runs
 from sentiment_lstm.data import fingerprint, training_splits
-from sentiment_lstm.errors import ModelError
+from sentiment_lstm.errors import ModelError, one_line
 from sentiment_lstm.hub import only_local_files
 from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.soft_labels import fingerprint_texts
@@ -50,6 +50,7 @@ __all__ = [
     "FinetuningSettings",
     "TeacherEpoch",
     "finetune_teacher",
+    "load_encoder",
 ]
 
 logger = logging.getLogger(__name__)
@@ -134,7 +135,7 @@ def finetune_teacher(
         # Adam's moments of words not seen for long decay into denormal numbers, on which a CPU
         # computes a hundred times slower.
         torch.set_flush_denormal(True)
-        model, tokenizer = _load_encoder(encoder, label_names, settings)
+        model, tokenizer = load_encoder(encoder, label_names, settings)
         frame = frame_of(model, tokenizer, max_length_tokens=settings.max_length_tokens)
         setattr(model.config, WINDOW_SETTING, frame.max_length_tokens)
         # For other programs, which truncate there.
@@ -194,27 +195,14 @@ def finetune_teacher(
     return result
 
 
-def _targets(
-    train: datasets.Dataset, soft_labels: NDArray[np.float32] | None
-) -> list[int] | NDArray[np.float32]:
-    """Give the classes of labelled texts, and behind them what is said of unlabelled ones."""
-    if soft_labels is None:
-        return list(train["label"])
-    classes = np.eye(soft_labels.shape[1], dtype=np.float32)
-    return np.concatenate([classes[np.asarray(train["label"])], soft_labels])
-
-
-def _hash(texts: Sequence[str], soft_labels: NDArray[np.float32] | None) -> str | None:
-    if soft_labels is None:
-        return None
-    said = fingerprint_texts(texts).encode() + soft_labels.tobytes()
-    return hashlib.sha256(said).hexdigest()[:16]
-
-
-def _load_encoder(
+def load_encoder(
     encoder: str | Path, label_names: Sequence[str], settings: FinetuningSettings
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """Load the encoder with a new head for the labels, and its tokenizer with the markup rule."""
+    """Load the encoder with a new head for the labels, and its tokenizer with the markup rule.
+
+    Raises:
+        ModelError: there is no such encoder, or it is damaged.
+    """
     place = embedded_bert_folder() if str(encoder) == EMBEDDED else encoder
     only_local = only_local_files(place)
     try:
@@ -248,11 +236,10 @@ def _load_encoder(
     except ModelError:
         raise
     except Exception as error:  # a damaged file ends in whatever its reader raises
-        detail = f"{' '.join(str(error).split()):.300}".rstrip(". ") or type(error).__name__
         raise ModelError(
-            f"{encoder}: no encoder could be loaded ({detail}). Name a folder with config.json, "
-            "model.safetensors and a tokenizer, a hub model while the hub can be reached, or "
-            f"{EMBEDDED!r}."
+            f"{encoder}: no encoder could be loaded ({one_line(error)}). Name a folder with "
+            "config.json, model.safetensors and a tokenizer, a hub model while the hub can be "
+            f"reached, or {EMBEDDED!r}."
         ) from error
     prefix = f"{model.base_model_prefix}."
     broken = [*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])]
@@ -263,6 +250,23 @@ def _load_encoder(
             "Copy both again from where the encoder comes from."
         )
     return model, tokenizer
+
+
+def _targets(
+    train: datasets.Dataset, soft_labels: NDArray[np.float32] | None
+) -> list[int] | NDArray[np.float32]:
+    """Give the classes of labelled texts, and behind them what is said of unlabelled ones."""
+    if soft_labels is None:
+        return list(train["label"])
+    classes = np.eye(soft_labels.shape[1], dtype=np.float32)
+    return np.concatenate([classes[np.asarray(train["label"])], soft_labels])
+
+
+def _hash(texts: Sequence[str], soft_labels: NDArray[np.float32] | None) -> str | None:
+    if soft_labels is None:
+        return None
+    said = fingerprint_texts(texts).encode() + soft_labels.tobytes()
+    return hashlib.sha256(said).hexdigest()[:16]
 
 
 def _load_tokenizer(

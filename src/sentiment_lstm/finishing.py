@@ -52,7 +52,8 @@ class TrainingResult:
 def fit_ngrams(model: SentimentModel, lessons: Lessons) -> None:
     """Fit the n-gram channel, if the model has one, to the first 75,000 whole reviews.
 
-    The labelled ones stand first, and IMDB's labelled and unlabelled ones are 75,000.
+    The labelled ones stand first, and are all read even where they are more. IMDB's labelled and
+    unlabelled ones are 75,000.
     """
     if model.ngrams is None:
         return

@@ -26,6 +26,7 @@ __all__ = [
     "Stages",
     "add_seconds",
     "describe",
+    "differences",
     "facts",
     "how_to_go_on",
     "newest_checkpoint",
@@ -88,6 +89,17 @@ def facts(run: dict[str, Any], seconds: float, reviews: dict[str, int]) -> dict[
         "Training time": f"{seconds / 60:.1f} min",
         "Versions": ", ".join(f"{name} {version}" for name, version in run["versions"].items()),
     }
+
+
+def differences(begun: Any, now: Any, path: str = "") -> list[str]:  # noqa: ANN401 - JSON values
+    """Name what differs between what was begun and what is asked for now, a line a setting."""
+    if isinstance(begun, dict) and isinstance(now, dict):
+        return [
+            line
+            for key in begun.keys() | now.keys()
+            for line in differences(begun.get(key), now.get(key), f"{path}.{key}".lstrip("."))
+        ]
+    return [] if begun == now else [f"{path} was {begun!r}, is {now!r}"]
 
 
 def training_folder(output: Path) -> Path:
@@ -263,7 +275,7 @@ def _compare(begun: dict[str, Any], run: dict[str, Any], work: Path) -> None:
             "would draw other random numbers. Resume it on as many as it was begun on, or throw it "
             "away by --restart."
         )
-    changed = sorted(_differences(begun, run))
+    changed = sorted(differences(begun, run))
     if changed:
         raise RecipeError(
             f"{work}: was begun with other settings ({'; '.join(changed)}). Resume it with the "
@@ -273,13 +285,3 @@ def _compare(begun: dict[str, Any], run: dict[str, Any], work: Path) -> None:
 
 def _processes(number: int) -> str:
     return f"{number} process{'' if number == 1 else 'es'}"
-
-
-def _differences(begun: Any, now: Any, path: str = "") -> list[str]:  # noqa: ANN401 - JSON values
-    if isinstance(begun, dict) and isinstance(now, dict):
-        return [
-            line
-            for key in begun.keys() | now.keys()
-            for line in _differences(begun.get(key), now.get(key), f"{path}.{key}".lstrip("."))
-        ]
-    return [] if begun == now else [f"{path} was {begun!r}, is {now!r}"]

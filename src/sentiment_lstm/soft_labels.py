@@ -78,7 +78,8 @@ def soft_labels(
         "label_names": list(label_names),
         "chunk_rows": CHUNK_ROWS,
     }
-    _open(folder, manifest)
+    # As it stands there: the name by which the teacher was first called is not what tells it.
+    manifest = _open(folder, manifest)
     shape = (len(texts), len(label_names))
     probabilities = np.zeros(shape, dtype=np.float32)
     for number, start in list(enumerate(range(0, len(texts), CHUNK_ROWS)))[parts]:
@@ -106,26 +107,29 @@ def fingerprint_texts(texts: Sequence[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _open(folder: Path, manifest: dict[str, Any]) -> None:
-    """Make the cache, or see that the one that stands there is of the same run."""
+def _open(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Make the cache, or see that the one that is there is of the same run; give its manifest."""
     path = folder / _MANIFEST
     try:
         if not path.exists():
             if folder.exists() and any(not _is_ours(entry) for entry in folder.iterdir()):
                 raise DataError(
-                    f"{folder}: holds files that are no soft labels. Name another folder for them."
+                    f"{folder}: holds files that are no soft labels. Name another folder by "
+                    "--soft-labels."
                 )
             folder.mkdir(parents=True, exist_ok=True)
             _write(path, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
-            return
+            return manifest
     except OSError as error:
         raise _not_written(folder, error) from error
-    changed = "; ".join(_differences(_read_manifest(path), manifest))
+    found = _read_manifest(path)
+    changed = "; ".join(_differences(found, manifest))
     if changed:
         raise DataError(f"{folder}: holds other soft labels: {changed}. {_REMEDY}")
+    return found
 
 
-_REMEDY = "Delete that folder, begin anew by --restart, or name another output folder."
+_REMEDY = "Delete that folder, or name another one by --soft-labels."
 
 
 def _is_ours(entry: Path) -> bool:
@@ -209,5 +213,5 @@ def _write(path: Path, content: bytes) -> None:
 def _not_written(folder: Path, error: OSError) -> SaveError:
     return SaveError(
         f"{folder}: the soft labels could not be written ({error.strerror or error}). Free some "
-        "space, or name another output folder; what is whole there is used again."
+        "space, or name another folder by --soft-labels; what is whole there is used again."
     )

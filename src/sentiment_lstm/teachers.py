@@ -29,7 +29,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 from sentiment_lstm import artefact
 from sentiment_lstm.calibration import softmax
-from sentiment_lstm.errors import ModelError
+from sentiment_lstm.errors import ModelError, one_line
 from sentiment_lstm.hub import only_local_files
 from sentiment_lstm.prediction import load
 from sentiment_lstm.quiet import quiet_libraries
@@ -37,7 +37,14 @@ from sentiment_lstm.teacher_labels import label_order
 from sentiment_lstm.text_pipelines import BUILT_IN, PipelineTeacher, named_pipeline
 from sentiment_lstm.windows import MAX_WINDOW_TOKENS, frame_of, score_texts
 
-__all__ = ["WINDOW_SETTING", "Teacher", "load_teacher", "load_teachers", "weights_identity"]
+__all__ = [
+    "WINDOW_SETTING",
+    "Teacher",
+    "load_teacher",
+    "load_teachers",
+    "split_weight",
+    "weights_identity",
+]
 
 # In config.json of the teachers that `finetune-teacher` makes: the window they were trained on.
 WINDOW_SETTING = "window_length_tokens"
@@ -84,7 +91,7 @@ def load_teachers(
     """
     if isinstance(specs, str) or not specs:
         raise ModelError(f"Expected a list of teachers, got {specs!r}. Name one or more of them.")
-    parsed = [_split_weight(spec) for spec in specs]
+    parsed = [split_weight(spec) for spec in specs]
     members = [
         load_teacher(name, label_names=label_names, train=train, seed=seed) for name, _ in parsed
     ]
@@ -121,6 +128,27 @@ def load_teacher(
     if folder.is_file():
         raise ModelError(f"{spec}: is a file. Name the folder of a model as a teacher.")
     return _TransformersTeacher(spec, label_names)
+
+
+def split_weight(spec: str) -> tuple[str, float]:
+    """Take the weight off a spec: what stands behind its last `@`; 1 if there is none.
+
+    Raises:
+        ModelError: that is no number above 0.
+    """
+    name, at, text = spec.rpartition("@")
+    if not at or Path(spec).exists():
+        return spec, 1.0
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = math.nan
+    if not name or not 0 < weight < math.inf:
+        raise ModelError(
+            f"{spec}: {text!r} is no weight of a teacher. Write SPEC@WEIGHT with a number above 0, "
+            "or the spec alone."
+        )
+    return name, weight
 
 
 def weights_identity(model: PreTrainedModel, *others: str) -> str:
@@ -202,22 +230,6 @@ class _Ensemble:
         return softmax(mean).astype(np.float32)
 
 
-def _split_weight(spec: str) -> tuple[str, float]:
-    name, at, text = spec.rpartition("@")
-    if not at or Path(spec).exists():
-        return spec, 1.0
-    try:
-        weight = float(text)
-    except ValueError:
-        weight = math.nan
-    if not name or not 0 < weight < math.inf:
-        raise ModelError(
-            f"{spec}: {text!r} is no weight of a teacher. Write SPEC@WEIGHT with a number above 0, "
-            "or the spec alone."
-        )
-    return name, weight
-
-
 def _model_type(folder: Path) -> str | None:
     path = folder / artefact.CONFIG
     if not path.is_file():
@@ -246,7 +258,7 @@ def _load_transformers(spec: str) -> tuple[PreTrainedModel, Any]:
             )
     except Exception as error:  # a damaged file ends in whatever its reader raises
         raise ModelError(
-            f"{spec}: no Hugging Face classifier could be loaded ({_one_line(error)}). Name a "
+            f"{spec}: no Hugging Face classifier could be loaded ({one_line(error)}). Name a "
             "folder with config.json, model.safetensors and a tokenizer, a hub model while the hub "
             f"can be reached, module:attribute, or one of {', '.join(sorted(BUILT_IN))}."
         ) from error
@@ -273,7 +285,3 @@ def _load_transformers(spec: str) -> tuple[PreTrainedModel, Any]:
             "again from where the teacher comes from."
         )
     return model, tokenizer
-
-
-def _one_line(error: Exception) -> str:
-    return f"{' '.join(str(error).split()):.300}".rstrip(". ") or type(error).__name__

@@ -11,31 +11,47 @@ A recipe may name teachers that are not there yet, and are made from the trainin
 
 from __future__ import annotations
 
-import json
+import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 
 from sentiment_lstm import artefact, ranks, runs
-from sentiment_lstm.finetuning import FinetuningSettings, finetune_teacher
+from sentiment_lstm.data import bare_words, dataset_texts
+from sentiment_lstm.data.rows import UNSUPERVISED
+from sentiment_lstm.errors import DataError
+from sentiment_lstm.finetuning import FinetuningSettings, finetune_teacher, load_encoder
 from sentiment_lstm.lessons import ask_teacher, unlabelled_texts
-from sentiment_lstm.recipes import Recipe, override
+from sentiment_lstm.recipes import Recipe, override, to_toml
 from sentiment_lstm.runs import Stages
-from sentiment_lstm.teachers import load_teachers
+from sentiment_lstm.teachers import load_teacher, load_teachers, split_weight
 
-__all__ = ["make_teachers", "texts_to_learn_from"]
+__all__ = ["asks_for_texts", "check_teachers", "make_teachers", "texts_to_learn_from"]
 
 logger = logging.getLogger(__name__)
 
 _SELF, _FINETUNE, _DISTIL = "self", "finetune:", "distil:"
 
 
+def asks_for_texts(recipe: Recipe) -> bool:
+    """Tell whether a recipe learns from unlabelled texts, where there are such."""
+    distillation, pretraining = recipe.distillation, recipe.pretraining
+    return (pretraining.objective != "none" and pretraining.unlabelled) or (
+        bool(distillation.teachers) and distillation.unlabelled
+    )
+
+
 def texts_to_learn_from(
-    reviews: datasets.DatasetDict, unlabelled: datasets.Dataset | None, recipe: Recipe
+    reviews: datasets.DatasetDict,
+    unlabelled: datasets.Dataset | None,
+    recipe: Recipe,
+    *,
+    held_out: Sequence[datasets.Dataset] = (),
 ) -> datasets.Dataset | None:
     """Give the unlabelled texts, for a recipe that learns from such.
 
@@ -43,20 +59,26 @@ def texts_to_learn_from(
         reviews: its split `unsupervised` holds them, unless others are given.
         unlabelled: a column `text`, or None.
         recipe: of the training.
+        held_out: what the training is measured on. Texts of it are left out of `unlabelled`, which
+            may be the very file that they come from; a split of the source is taken as it stands.
 
     Returns:
-        From `unlabelled_texts`; None where the recipe asks for none, or there is none, which the
-        log says then.
+        From `unlabelled_texts`; None where the recipe asks for none, or there is none. The log says
+        so where such are given in vain, or missed.
 
     Raises:
-        DataError: there is no column `text`, or no text in it.
+        DataError: there is no column `text`, or no text in it that is not held out.
     """
-    asks = (recipe.pretraining.objective != "none" and recipe.pretraining.unlabelled) or (
-        recipe.distillation.teachers and recipe.distillation.unlabelled
-    )
-    if not asks:
+    if not asks_for_texts(recipe):
+        if unlabelled is not None:
+            logger.warning(
+                "The recipe %s learns nothing from unlabelled text, so --unlabelled is left "
+                "unread. Let it by %s.",
+                recipe.name,
+                _how_to_ask(recipe),
+            )
         return None
-    texts = reviews.get("unsupervised") if unlabelled is None else unlabelled
+    texts = reviews.get(UNSUPERVISED) if unlabelled is None else unlabelled
     if texts is None:
         logger.warning(
             "The recipe %s learns from unlabelled text, and there is none: it makes do with the "
@@ -64,7 +86,70 @@ def texts_to_learn_from(
             recipe.name,
         )
         return None
+    if unlabelled is not None and "text" in unlabelled.column_names:
+        texts = _without(held_out, unlabelled)
     return unlabelled_texts(texts, reviews["train"].features)
+
+
+def _without(held_out: Sequence[datasets.Dataset], texts: datasets.Dataset) -> datasets.Dataset:
+    """Leave out the texts whose words are those of a held-out one."""
+    known = {_digest(text) for part in held_out for batch in _batches(part) for text in batch}
+    # A hash a held-out text and a mark a text are all that is in memory.
+    is_known = np.fromiter(
+        (_digest(text) in known for batch in _batches(texts) for text in batch), dtype=np.bool_
+    )
+    number = int(is_known.sum())
+    if not number:
+        return texts
+    if number == len(texts):
+        raise DataError(
+            f"All {number:,} unlabelled texts stand in the splits that are held out to validate "
+            "and to test on. Name other texts by --unlabelled."
+        )
+    logger.warning(
+        "%d of %d unlabelled texts are left out: they stand in the splits that are held out to "
+        "validate and to test on.",
+        number,
+        len(texts),
+    )
+    return texts.select(np.flatnonzero(~is_known))
+
+
+def _batches(part: datasets.Dataset) -> Iterator[list[str]]:
+    return dataset_texts("The reviews", part, text_column="text")
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(bare_words(text).encode()).digest()[:16]
+
+
+def _how_to_ask(recipe: Recipe) -> str:
+    if recipe.distillation.teachers:
+        return "--set distillation.unlabelled=true"
+    pretrain = "--set pretraining.unlabelled=true"
+    if recipe.pretraining.objective == "none":
+        pretrain = f"--set pretraining.objective=region {pretrain}"
+    return f"{pretrain}, or name a teacher of it by --teacher"
+
+
+def check_teachers(recipe: Recipe, train_split: datasets.Dataset) -> None:
+    """Load every teacher and every encoder once, so that a wrong one costs no hours before it.
+
+    Args:
+        recipe: of the training.
+        train_split: columns `text` and `label`.
+
+    Raises:
+        ModelError: a weight is no number above 0, a teacher or an encoder cannot be loaded, or a
+            teacher has other labels.
+    """
+    names = train_split.features["label"].names
+    parted = [_taken_apart(spec) for spec in recipe.distillation.teachers]
+    for kind, name in parted:
+        if not kind:
+            load_teacher(name, label_names=names, train=train_split)
+        elif kind != _SELF:
+            load_encoder(name, names, FinetuningSettings())
 
 
 def make_teachers(
@@ -96,8 +181,8 @@ def make_teachers(
         splits["validation"] = validation
     made: list[str] = []
     for place, spec in enumerate(recipe.distillation.teachers, start=1):
-        name, at, weight = spec.partition("@")
-        if not (name == _SELF or name.startswith((_FINETUNE, _DISTIL))):
+        kind, name = _taken_apart(spec)
+        if not kind:
             made.append(spec)
             continue
         with stages.timed(f"teacher {place}") as folder:
@@ -105,13 +190,14 @@ def make_teachers(
             # Asked of one process, before another has begun to make it.
             made_already, unfinished = ranks.from_first(partial(_how_far, output))
             if made_already:
-                logger.info("Teacher %d, %s, has been made already.", place, name)
-            elif name == _SELF:
+                logger.info("Teacher %d, %s, has been made already.", place, kind + name)
+            elif kind == _SELF:
+                # As a split of the source: they are what the outer training chose, all of them.
+                others = {} if unlabelled is None else {UNSUPERVISED: unlabelled}
                 train_self(
-                    splits,
-                    override(recipe, [f"distillation.teachers={json.dumps(made)}"]),
+                    datasets.DatasetDict({**splits, **others}),
+                    override(recipe, [f"distillation.teachers={to_toml(made)}"]),
                     output,
-                    unlabelled=unlabelled,
                     soft_labels_folder=folder / "soft-labels",
                     seed=seed,
                     resume=unfinished,
@@ -120,21 +206,35 @@ def make_teachers(
                 )
             else:
                 taught: dict[str, Any] = {}
-                if name.startswith(_DISTIL) and made and unlabelled is not None:
+                if kind == _DISTIL and made and unlabelled is not None:
                     taught = _opinions(
                         made, train_split, unlabelled, folder=folder / "unlabelled", stages=stages
                     )
                 finetune_teacher(
                     splits,
-                    name.partition(":")[2],
+                    name,
                     output,
                     settings=FinetuningSettings(epochs=recipe.distillation.teacher_epochs),
                     seed=seed,
                     resume=unfinished,
                     **taught,
                 )
-        made.append(f"{output}{at}{weight}")
+        made.append(f"{output}{spec[len(kind + name) :]}")  # with its weight as it was written
     return made
+
+
+def _taken_apart(spec: str) -> tuple[str, str]:
+    """Part a spec into how its teacher is made, "" for one that is there, and of what; no weight.
+
+    Raises:
+        ModelError: the weight is no number above 0.
+    """
+    for kind in (_FINETUNE, _DISTIL):
+        if spec.startswith(kind):
+            # Apart from its kind: an encoder's path may hold an `@`, and is known by being there.
+            return kind, split_weight(spec.removeprefix(kind))[0]
+    name, _ = split_weight(spec)
+    return (_SELF, "") if name == _SELF else ("", name)
 
 
 def _opinions(

@@ -24,7 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sentiment_lstm.calibration import softmax
 from sentiment_lstm.data import fingerprint
-from sentiment_lstm.errors import ModelError, nearest
+from sentiment_lstm.errors import ModelError, nearest, one_line
 from sentiment_lstm.nb_ngrams import nb_ngrams, tfidf
 from sentiment_lstm.teacher_labels import label_order
 
@@ -139,7 +139,7 @@ def named_pipeline(spec: str) -> tuple[Any, str]:
         module = importlib.import_module(module_name)
     except Exception as error:  # the module's own code may raise whatever it likes
         raise ModelError(
-            f"{spec}: the module {module_name!r} cannot be imported ({_one_line(error)}). "
+            f"{spec}: the module {module_name!r} cannot be imported ({one_line(error)}). "
             "A teacher of your own is named as module:attribute, as in "
             "my_package.teachers:pipeline."
         ) from error
@@ -160,7 +160,7 @@ def named_pipeline(spec: str) -> tuple[Any, str]:
             found = found()
         except Exception as error:  # likewise
             raise ModelError(
-                f"{spec}: calling it without arguments failed ({_one_line(error)}). "
+                f"{spec}: calling it without arguments failed ({one_line(error)}). "
                 "Name an estimator, or a function that returns one and needs no argument."
             ) from error
     return found, _source_hash(module)
@@ -202,7 +202,7 @@ def _identity(pipeline: Any, facts: Sequence[str], name: str) -> str:  # noqa: A
     except Exception as error:  # the hash walks through the object as pickle does, and fails alike
         raise ModelError(
             f"{name}: cannot be told from other pipelines, because something in it refuses to be "
-            f"pickled ({_one_line(error)}). Keep that outside the pipeline."
+            f"pickled ({one_line(error)}). Keep that outside the pipeline."
         ) from error
     return hashlib.sha256("\n".join([str(content), *facts]).encode()).hexdigest()[:16]
 
@@ -232,7 +232,3 @@ def _source_hash(module: ModuleType) -> str:
 
 def _kind(value: Any) -> str:  # noqa: ANN401
     return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
-
-
-def _one_line(error: Exception) -> str:
-    return f"{' '.join(str(error).split()):.300}".rstrip(". ") or type(error).__name__

@@ -44,7 +44,7 @@ from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.recipes import Recipe
 from sentiment_lstm.runs import Stages
 from sentiment_lstm.teachers import load_teachers
-from sentiment_lstm.teaching import make_teachers, texts_to_learn_from
+from sentiment_lstm.teaching import check_teachers, make_teachers, texts_to_learn_from
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
 from sentiment_lstm.trainer import EpochRecord, make_trainer, read_history
 
@@ -86,7 +86,8 @@ def train(
         resume: go on with the unfinished training of this output.
         restart: throw an unfinished training of this output away.
         tokenizer_source: as in `load_tokenizer`.
-        unlabelled: a column `text`; in place of the split `unsupervised`.
+        unlabelled: a column `text`; in place of the split `unsupervised`. Texts of the validation
+            and the test split are left out of it.
         soft_labels_folder: where the teachers' soft labels are kept, to be used again by other
             trainings; None keeps them until this one has ended.
         pretrained_weights: what a pre-training by this recipe and seed has left, to spare another.
@@ -97,6 +98,7 @@ def train(
 
     Raises:
         DataError: the reviews cannot be trained on.
+        ModelError: a teacher cannot be loaded, or has other labels.
         RecipeError: the recipe's settings contradict each other, or differ from the resumed run's.
         SaveError: the output cannot be written, or an unfinished training stands beside it.
     """
@@ -157,13 +159,17 @@ def _train(
     label_names = reviews["train"].features["label"].names
     if recipe.training.ordinal and ranks.is_first():
         _check_order(label_names)
+    ranks.from_first(lambda: check_teachers(recipe, train_split))
     set_seed(seed)
     # Adam's moments of words not seen for long decay into denormal numbers, on which a CPU computes
     # a hundred times slower.
     torch.set_flush_denormal(True)
     model = build_model(recipe, tokenizer, label_names)
     set_precision(model, recipe)
-    texts = ranks.from_first(lambda: texts_to_learn_from(reviews, unlabelled, recipe))
+    held_out = [part for part in (validation, reviews.get("test")) if part is not None]
+    texts = ranks.from_first(
+        lambda: texts_to_learn_from(reviews, unlabelled, recipe, held_out=held_out)
+    )
     run = ranks.from_first(
         lambda: runs.describe(
             recipe,

@@ -17,7 +17,7 @@ from filelock import FileLock
 from transformers import EvalPrediction
 
 from sentiment_lstm.errors import RecipeError, SaveError
-from sentiment_lstm.recipes import Recipe, load_recipe, override, recipe_toml
+from sentiment_lstm.recipes import Recipe, load_recipe, override, recipe_names, recipe_toml
 from sentiment_lstm.training import train
 from sentiment_lstm.tuning.search import TuningResult, tune
 from sentiment_lstm.tuning.study import STUDY, TrialRecord
@@ -129,12 +129,13 @@ def test_the_winner_is_a_recipe_whose_training_gives_the_figure_of_its_trial(
     found, reviews: DatasetDict, tmp_path: Path
 ):
     result, _ = found
-    path = result.output / "best.toml"
+    path = result.output / "tuned.toml"
     text = path.read_text()
     assert text.startswith("# The best of 3 trials")
     assert f"# Trial {result.best.number}: validation accuracy {result.best.accuracy:.4f}" in text
     recipe = load_recipe(path)
     assert recipe == result.recipe
+    assert recipe.name not in recipe_names()
     values = recipe.to_dict()
     for name, value in result.best.settings.items():
         section, _, key = name.partition(".")
@@ -175,7 +176,7 @@ def test_a_killed_search_goes_on_with_the_same_trials_as_an_undisturbed_one(
     assert done.returncode == 0, done.stderr
     assert "1 cut and repeated" in done.stdout
     assert "trial   3   learning_rate=" in done.stdout
-    assert f"--recipe {output / 'best.toml'}" in done.stdout
+    assert f"--recipe {output / 'tuned.toml'}" in done.stdout
     again = tune(DatasetDict(train=reviews["train"]), recipe, output, trials=3, space=space, seed=1)
     assert [record.state for record in again.trials].count("failed") == 1
     assert len(again.trials) == 4

@@ -37,7 +37,9 @@ def finetune_teacher(
     learning_rate: Annotated[float, typer.Option(help="Of AdamW, at its highest.")] = 1e-4,
     batch_size: Annotated[int, typer.Option(help="Windows of reviews a batch.")] = 32,
     max_length: Annotated[int, typer.Option(help="Tokens of a window, at most.")] = 256,
-    seed: Annotated[int, typer.Option(help="Of the new weights, the windows and the order.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the limit, the new weights, the windows and the order.")
+    ] = 0,
     validation_size: Annotated[
         float, typer.Option(help="Share of the training reviews held out; 0 trains on all.")
     ] = 0.1,
@@ -53,7 +55,7 @@ def finetune_teacher(
     test_size: Annotated[
         float, typer.Option(help="Share left unread where the source has no test split.")
     ] = 0.2,
-    split_seed: Annotated[int, typer.Option(help="Of that share.")] = 0,
+    split_seed: Annotated[int, typer.Option(min=0, help="Of that share.")] = 0,
 ) -> None:
     """Fine-tune a pre-trained encoder on reviews, so that it can teach a small model."""
     console = console_of_first()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,7 +40,7 @@ def train(
         typer.Option("--set", help="Override a setting: section.key=value. May be repeated."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Short for --set training.epochs=N.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the split, the weights and the order.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the limit, the weights and the order.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a killed training.")] = False,
     restart: Annotated[
         bool, typer.Option("--restart", help="Throw an unfinished training away.")
@@ -62,7 +61,8 @@ def train(
         str | None,
         typer.Option(
             help="Texts without labels, for recipes that learn from such: any kind of source, or a "
-            ".txt file of a text a line. By default the source's own unsupervised split."
+            ".txt file of a text a line, less what stands in the validation or the test split. By "
+            "default the source's own unsupervised split."
         ),
     ] = None,
     soft_labels: Annotated[
@@ -74,12 +74,12 @@ def train(
     test_size: Annotated[
         float, typer.Option(help="Share held out for testing where the source has no split.")
     ] = 0.2,
-    split_seed: Annotated[int, typer.Option(help="Of that share.")] = 0,
+    split_seed: Annotated[int, typer.Option(min=0, help="Of that share.")] = 0,
     limit: Annotated[
         int | None, typer.Option(help="Train on this many reviews only, drawn by the seed.")
     ] = None,
     skip_test: Annotated[
-        bool, typer.Option("--skip-test", help="Leave the test split unread.")
+        bool, typer.Option("--skip-test", help="Measure nothing on the test split.")
     ] = False,
 ) -> None:
     """Train a classifier by a recipe and save it as a model folder.
@@ -92,7 +92,7 @@ def train(
 
         from sentiment_lstm import ranks
         from sentiment_lstm.data import load_unlabelled
-        from sentiment_lstm.recipes import load_recipe, override
+        from sentiment_lstm.recipes import load_recipe, override, to_toml
         from sentiment_lstm.training import train as train_model
 
         join_processes()
@@ -100,8 +100,8 @@ def train(
             load_recipe(recipe),
             [
                 *(assignments or []),
-                *([f"training.epochs={epochs}"] if epochs else []),
-                *([f"distillation.teachers={json.dumps(teachers)}"] if teachers else []),
+                *([f"training.epochs={epochs}"] if epochs is not None else []),
+                *([f"distillation.teachers={to_toml(teachers)}"] if teachers else []),
             ],
         )
 

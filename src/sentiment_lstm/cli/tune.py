@@ -91,7 +91,7 @@ def tune(
     test_size: Annotated[
         float, typer.Option(help="Share held out for testing where the source has no split.")
     ] = 0.2,
-    split_seed: Annotated[int, typer.Option(help="Of that share.")] = 0,
+    split_seed: Annotated[int, typer.Option(min=0, help="Of that share.")] = 0,
 ) -> None:
     """Search the settings with which a recipe does best on held-out validation reviews."""
     console = Console(highlight=False, soft_wrap=True)
@@ -195,7 +195,7 @@ def _tell(
     changes = ", ".join(f"{name}={_short(value)}" for name, value in differing.items())
     console.print(
         f"The best, trial {result.best.number}, changes {escape(changes) or 'nothing'}. Train it "
-        f"with [bold]--recipe {escape(str(result.output / 'best.toml'))}[/]"
+        f"with [bold]--recipe {escape(str(result.output / 'tuned.toml'))}[/]"
     )
     pictures = ", ".join(picture.name for picture in result.pictures)
     console.print(f"Beside it: trials.csv, {pictures} and, for TensorBoard, trials/")

@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 
 from sentiment_lstm.text import without_markup
 
-__all__ = ["near_duplicate_groups"]
+__all__ = ["bare_words", "near_duplicate_groups"]
 
 _SHINGLE_WORDS = 5
 # Nine words in a row. Fewer are idioms: "is one of the year's best films" opens many a review.
@@ -46,7 +46,7 @@ def near_duplicate_groups(texts: Sequence[str], *, threshold: float = 0.5) -> ND
     Source: shingles after Broder 1997, "On the resemblance and containment of documents".
     """
     first_with: dict[str, int] = {}
-    words_of = [_words(text) for text in texts]
+    words_of = [bare_words(text) for text in texts]
     same_words = np.array([first_with.setdefault(words, len(first_with)) for words in words_of])
     if not first_with:
         return np.zeros(0, dtype=np.int64)
@@ -60,7 +60,8 @@ def near_duplicate_groups(texts: Sequence[str], *, threshold: float = 0.5) -> ND
     return rank[numbers].astype(np.int64)
 
 
-def _words(text: str) -> str:
+def bare_words(text: str) -> str:
+    """Give a text's words without case, punctuation and `<br />`: the same for the same review."""
     words = " ".join(_WORD.findall(without_markup(text.casefold())))
     return words or text.strip()  # emoji and punctuation alone still tell texts apart
 

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from fsspec.core import has_magic, url_to_fs
 
-from sentiment_lstm.errors import DataError, nearest
+from sentiment_lstm.errors import DataError, nearest, one_line
 
 __all__ = [
     "FILE_TYPES",
@@ -90,7 +90,7 @@ def find_inputs(source: str) -> tuple[list[InputFile], list[str]]:
         ) from error
     except Exception as error:  # each object store has errors of its own
         raise DataError(
-            f"{source}: cannot be listed ({_one_line(error)}). Check the address and your rights."
+            f"{source}: cannot be listed ({one_line(error)}). Check the address and your rights."
         ) from error
     files, others = [], []
     for place, info in sorted(found.items()):
@@ -193,10 +193,10 @@ def _file_system(source: str) -> tuple[Any, str]:
     try:
         system, path = url_to_fs(source)
     except ImportError as error:
-        raise DataError(f"{source}: {_one_line(error)}.") from error
+        raise DataError(f"{source}: {one_line(error)}.") from error
     except ValueError as error:
         raise DataError(
-            f"{source}: {_one_line(error)}. Give a path, or a URL such as s3://bucket/folder."
+            f"{source}: {one_line(error)}. Give a path, or a URL such as s3://bucket/folder."
         ) from error
     return system, path
 
@@ -209,7 +209,3 @@ def _fixed_part(pattern: str) -> str:
 
 def _parent(path: str) -> str:
     return path.rpartition("/")[0]
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")[:200] or type(error).__name__

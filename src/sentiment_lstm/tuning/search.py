@@ -20,10 +20,10 @@ from sentiment_lstm.data import training_splits
 from sentiment_lstm.errors import RecipeError, nearest
 from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.recipes import Recipe, load_recipe
-from sentiment_lstm.teaching import texts_to_learn_from
+from sentiment_lstm.teaching import asks_for_texts, texts_to_learn_from
 from sentiment_lstm.tuning import study as studies
 from sentiment_lstm.tuning.pictures import save_pictures
-from sentiment_lstm.tuning.space import Space, load_space, with_settings
+from sentiment_lstm.tuning.space import load_space, with_settings
 from sentiment_lstm.tuning.study import TrialRecord
 from sentiment_lstm.tuning.trials import (
     FOLDER_OF_PRETRAINING,
@@ -55,7 +55,7 @@ class TuningResult:
 
     output: Path
     best: TrialRecord
-    recipe: Recipe  # the best trial's, as best.toml holds it
+    recipe: Recipe  # the best trial's, as tuned.toml holds it
     trials: list[TrialRecord]  # all that ended, those of earlier parts too
     importances: dict[str, float]  # by setting; empty where the trials are too few
     pictures: list[Path]
@@ -90,7 +90,7 @@ def tune(
         reviews: splits `train` and, if there are such, `validation` and `unsupervised`, as for
             `train`; the others are not read.
         recipe: what the trials start from.
-        output: the folder of the study, best.toml, trials.csv, the pictures and, for TensorBoard,
+        output: the folder of the study, tuned.toml, trials.csv, the pictures and, for TensorBoard,
             trials/.
         trials: complete or pruned, over all parts of the search.
         space: a TOML file as in `tuning.space`; None for the default one.
@@ -131,7 +131,7 @@ def tune(
             output=Path(output),
         )
         bench.space = load_space(space, recipe, try_recipe=bench.check)
-        bench.unlabelled = _unlabelled(reviews, unlabelled, recipe, bench.space)
+        bench.unlabelled = _unlabelled(bench, reviews, unlabelled)
         run = runs.describe(
             recipe,
             seed=seed,
@@ -264,7 +264,7 @@ def _finished(records: list[TrialRecord]) -> list[TrialRecord]:
 def _write(
     bench: Bench, records: list[TrialRecord], source: str
 ) -> tuple[TrialRecord | None, Recipe | None]:
-    """Write trials.csv and, as soon as there is a best trial, best.toml."""
+    """Write trials.csv and, as soon as there is a best trial, tuned.toml."""
     studies.write_trials(bench.output / studies.TRIALS, records, bench.space)
     ranked = studies.rank(records, maximize=METRICS[bench.metric] == "maximize")
     if not ranked:
@@ -275,7 +275,7 @@ def _write(
         summary=f"The recipe {bench.recipe.name}, tuned by {trials} trials.",
     )
     path = studies.write_best(
-        bench.output / studies.BEST,
+        bench.output / studies.TUNED,
         recipe,
         [
             f"The best of {trials} trials by `sentiment-lstm tune`, judged by {bench.metric} on "
@@ -312,24 +312,23 @@ def _check_arguments(
         raise RecipeError(
             f"recipe {recipe.name}: distillation.teachers is {recipe.distillation.teachers!r}, and "
             "a search asks no teachers. Leave them out by --set distillation.teachers=[], and put "
-            "them back into best.toml."
+            "them back into tuned.toml."
         )
 
 
 def _unlabelled(
-    reviews: datasets.DatasetDict,
-    unlabelled: datasets.Dataset | None,
-    recipe: Recipe,
-    space: Space,
+    bench: Bench, reviews: datasets.DatasetDict, unlabelled: datasets.Dataset | None
 ) -> datasets.Dataset | None:
     """The unlabelled texts, if any trial is to read them."""
+    recipe, space = bench.recipe, bench.space
     names = [name for name in space if name in ("pretraining.objective", "pretraining.unlabelled")]
     for values in itertools.product(*(space[name].ends() for name in names)):
         asking = with_settings(recipe, dict(zip(names, values, strict=True)))
-        texts = texts_to_learn_from(reviews, unlabelled, asking)
-        if texts is not None:
-            return texts
-    return None
+        if asks_for_texts(asking):
+            recipe = asking
+            break
+    # The test split is not read, and nothing is measured on it.
+    return texts_to_learn_from(reviews, unlabelled, recipe, held_out=[bench.validation])
 
 
 def _pruner(name: str, bench: Bench) -> BasePruner:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 __all__ = [
-    "BEST",
     "STUDY",
     "TRIALS",
+    "TUNED",
     "TrialRecord",
     "check_optuna",
     "open_study",
@@ -39,7 +39,8 @@ __all__ = [
 
 STUDY = "study.db"
 TRIALS = "trials.csv"
-BEST = "best.toml"
+# The file gives the recipe its name, and `best` is that of one that comes with the package.
+TUNED = "tuned.toml"
 _NAME = "sentiment-lstm"
 _IDENTITY = "identity"
 _LOCK = ".lock"
@@ -239,7 +240,7 @@ def _storage(path: Path) -> Any:  # noqa: ANN401 - Optuna's, imported late
 
 
 def _compare(begun: Any, identity: Mapping[str, Any], folder: Path) -> None:  # noqa: ANN401
-    changed = sorted(runs._differences(begun, dict(identity)))
+    changed = sorted(runs.differences(begun, dict(identity)))
     if changed:
         raise RecipeError(
             f"{folder}: holds a search of something else ({'; '.join(changed)}). Go on with what "

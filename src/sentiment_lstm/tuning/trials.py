@@ -1,7 +1,10 @@
 """One trial of a search: its recipe, its model, its training, and what the training came to.
 
-A trial is trained and judged just as :func:`sentiment_lstm.training.train` would do it, so the
-winner's figure is the one that `train` reports for its recipe on the same reviews and seed.
+A trial is trained just as :func:`sentiment_lstm.training.train` would do it, and judged as it does
+but for the calibration of short texts, which would have to score thousands of sentences after every
+epoch. Where the reviews are short all through, or that calibration shows no gain, the winner's
+figure is the one that `train` reports for its recipe on the same reviews and seed; elsewhere it may
+differ a little, by the reviews of few tokens.
 """
 
 from __future__ import annotations
@@ -178,10 +181,11 @@ class Bench:
 
 
 class Judge:
-    """Measure after each epoch what `train` would report, were the training to end with it.
+    """Measure after each epoch about what `train` would report, were the training to end with it.
 
     The epoch that `train` keeps is the first of the best by the LSTM's own accuracy; the figures
-    are of that epoch's model, its n-grams and its calibration included.
+    are of that epoch's model, its n-grams and its calibration included, without that of short
+    texts.
     """
 
     def __init__(self) -> None:
