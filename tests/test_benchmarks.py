@@ -445,13 +445,13 @@ def test_a_test_review_is_seen_whatever_its_case_and_white_space():
 
 def test_the_table_tells_the_accuracy_on_reviews_of_no_other_split(measured: Path):
     content = read(measured)
-    assert "stand in the training" not in tables.markdown(content)
     for one in content["runs"]:
-        assert one["unseen"] == {"accuracy": one["accuracy"], "reviews": TEST}
+        assert one["unseen"]["reviews"] <= TEST
         one["unseen"] = {"accuracy": 0.5, "reviews": TEST - 7}
     shown = tables.markdown(content)
     assert f"Of the {TEST:,} test reviews, 7 stand in the training or the" in shown
-    assert shown.count(" 50.00 %") == len(content["runs"])
+    (told,) = [line for line in shown.splitlines() if "Accuracy on the others" in line]
+    assert told.count(" 50.00 %") == len(content["runs"])
 
 
 @pytest.mark.parametrize(
