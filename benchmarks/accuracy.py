@@ -61,7 +61,7 @@ from sentiment_lstm.behaviour import check_behaviour, fingerprint, load_cases
 from sentiment_lstm.behaviour.cases import LABELS
 from sentiment_lstm.calibration import expected_calibration_error
 from sentiment_lstm.data import fingerprint as data_fingerprint
-from sentiment_lstm.data import load_reviews
+from sentiment_lstm.data import load_reviews, stand_in
 from sentiment_lstm.errors import DataError, nearest
 from sentiment_lstm.metrics import wilson_interval
 from sentiment_lstm.recipes import load_recipe, recipe_names
@@ -213,13 +213,8 @@ def coverage(
 
 
 def unseen(test: datasets.Dataset, learnt: datasets.DatasetDict) -> NDArray[np.bool_]:
-    """Tell which test reviews stand in no other split, case and white space aside.
-
-    Returns:
-        (N,), in their order.
-    """
-    read = {_plain_words(text) for split in learnt.values() for text in split["text"]}
-    return np.array([_plain_words(text) not in read for text in test["text"]], dtype=bool)
+    """Tell which test reviews stand in no other split: (N,), in their order."""
+    return ~stand_in(test, learnt.values())
 
 
 class Questions(NamedTuple):
@@ -373,10 +368,6 @@ def _ask_behaviour(row: Row, names: list[str]) -> dict[str, Any] | None:
         "interval": list(report.pass_interval),
         "capabilities": {one.capability: one.pass_rate for one in report.capabilities},
     }
-
-
-def _plain_words(text: str) -> str:
-    return " ".join(text.casefold().split())
 
 
 def _names(given: Sequence[str]) -> list[str]:

@@ -263,7 +263,7 @@ def _twice(summaries: Sequence[Summary], tested: int) -> list[str]:
     said = ", ".join(f"{one.title} {100 * share:.2f} %" for one, share, _ in known)
     return [
         f"Of the {tested:,} test reviews, {tested - known[0][2]:,} stand in the training or the "
-        "unlabelled split as well, case and white space aside. The official splits are so, and are "
+        "unlabelled split as well, case and punctuation aside. The official splits are so, and are "
         f"taken as they are, as by those who published. Accuracy on the others: {said}."
     ]
 

@@ -69,6 +69,16 @@ def test_the_old_folder_survives_a_writer_that_fails(old_model: Path):
     assert [path.name for path in old_model.parent.iterdir()] == ["model"]
 
 
+def test_a_file_that_cannot_be_written_is_told_by_the_name_of_its_folder(old_model: Path):
+    def write(folder: Path) -> None:
+        (folder / "metrics.json" / "in").mkdir(parents=True)
+        artefact.write_json(folder / "metrics.json", {})
+
+    with pytest.raises(SaveError, match=r"model: could not be written \(Is a directory\)\. What"):
+        artefact.replace_folder(old_model, write)
+    assert version(old_model) == "old"
+
+
 def test_the_old_folder_survives_a_disk_that_fills(old_model: Path):
     # A limit on the size of a file makes the kernel refuse the bytes, as a full disk does.
     code = (

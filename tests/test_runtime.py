@@ -227,6 +227,7 @@ def test_a_session_does_not_travel_by_pickle(classifier: OnnxClassifier):
     [
         ("config.json", "id2label", {"1": "negative", "2": "positive"}, "id2label is"),
         ("config.json", "id2label", ["negative", "positive"], "id2label is"),
+        ("config.json", "id2label", None, "id2label is"),
         ("tokenizer_config.json", "model_max_length", None, "model_max_length is None"),
     ],
 )

@@ -104,8 +104,6 @@ def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:
                 _flush(path)
     except OSError as error:
         shutil.rmtree(new, ignore_errors=True)
-        if isinstance(error, SaveError) and isinstance(error.__cause__, OSError):
-            error = error.__cause__  # it names a file in the folder aside, which is gone
         raise SaveError(
             f"{folder}: could not be written ({error.strerror or error}). What stood there before "
             "is untouched. Free some space, or choose another output folder."

@@ -73,7 +73,7 @@ def export(folder: str | Path, *, validation: datasets.Dataset | None = None) ->
         ModelError: the folder cannot be loaded, or the exported file computes something else.
         SaveError: the files cannot be written.
     """
-    folder = artefact.existing_folder(folder)
+    folder = Path(folder)
     classifier = prediction.load(folder)
     config = artefact.seal(folder)
     kept = {key: config[key] for key in (artefact.WEIGHTS_HASH, artefact.TOKENIZER_HASH)}

@@ -26,8 +26,10 @@ def write_file(path: str | Path, content: bytes) -> Path:
         finally:
             aside.unlink(missing_ok=True)
     except OSError as error:
-        raise SaveError(
+        refused = SaveError(
             f"{path}: cannot be written ({error.strerror or error}). Free the space, mend the "
             "rights, or choose another folder."
-        ) from error
+        )
+        refused.strerror = error.strerror  # for a caller that names its folder in place of the file
+        raise refused from error
     return path

@@ -35,7 +35,7 @@ def load(folder: str | Path) -> Classifier:
         ModelError: the folder or a file in it is missing or damaged, or the weights do not fit
             the configuration.
     """
-    folder = artefact.existing_folder(folder)
+    folder = Path(folder)
     artefact.verify(folder)
     try:
         with quiet_libraries():

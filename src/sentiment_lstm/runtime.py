@@ -66,7 +66,7 @@ def load(
         ModelError: the folder or a file in it is missing or damaged, or its files do not belong
             together.
     """
-    folder = artefact.model_folder(folder)
+    folder = Path(folder)
     config = artefact.verify(folder)
     found = artefact.onnx_files(folder) if file is None else [folder / artefact.ONNX_FOLDER / file]
     if not found or not found[0].is_file():
@@ -322,8 +322,8 @@ def _max_length(path: Path) -> int | None:
 
 def _labels(config: Mapping[str, Any]) -> list[str]:
     names = config.get("id2label", _UNNAMED)
-    expected = [str(class_id) for class_id in range(len(names))]
-    if not isinstance(names, dict) or len(names) < 2 or set(names) != set(expected):
+    expected = [str(class_id) for class_id in range(len(names))] if isinstance(names, dict) else []
+    if len(expected) < 2 or set(names) != set(expected):
         raise ModelError(
             f"{artefact.CONFIG}: id2label is {names!r:.100}, expected the label of every class id, "
             'such as {"0": "negative", "1": "positive"}. Copy the file again from where the model '

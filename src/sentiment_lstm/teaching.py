@@ -11,9 +11,8 @@ A recipe may name teachers that are not there yet, and are made from the trainin
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ import datasets
 import numpy as np
 
 from sentiment_lstm import artefact, ranks, runs
-from sentiment_lstm.data import bare_words, dataset_texts
+from sentiment_lstm.data import stand_in
 from sentiment_lstm.data.rows import UNSUPERVISED
 from sentiment_lstm.errors import DataError
 from sentiment_lstm.finetuning import FinetuningSettings, finetune_teacher, load_encoder
@@ -93,11 +92,7 @@ def texts_to_learn_from(
 
 def _without(held_out: Sequence[datasets.Dataset], texts: datasets.Dataset) -> datasets.Dataset:
     """Leave out the texts whose words are those of a held-out one."""
-    known = {_digest(text) for part in held_out for batch in _batches(part) for text in batch}
-    # A hash a held-out text and a mark a text are all that is in memory.
-    is_known = np.fromiter(
-        (_digest(text) in known for batch in _batches(texts) for text in batch), dtype=np.bool_
-    )
+    is_known = stand_in(texts, held_out)
     number = int(is_known.sum())
     if not number:
         return texts
@@ -113,14 +108,6 @@ def _without(held_out: Sequence[datasets.Dataset], texts: datasets.Dataset) -> d
         len(texts),
     )
     return texts.select(np.flatnonzero(~is_known))
-
-
-def _batches(part: datasets.Dataset) -> Iterator[list[str]]:
-    return dataset_texts("The reviews", part, text_column="text")
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(bare_words(text).encode()).digest()[:16]
 
 
 def _how_to_ask(recipe: Recipe) -> str:

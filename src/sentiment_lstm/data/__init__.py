@@ -16,7 +16,7 @@
 """
 
 from sentiment_lstm.data.checks import DataReport, SplitReport, check_reviews
-from sentiment_lstm.data.near_duplicates import bare_words, near_duplicate_groups
+from sentiment_lstm.data.near_duplicates import near_duplicate_groups, stand_in
 from sentiment_lstm.data.pictures import plot_report
 from sentiment_lstm.data.sources import load_reviews, load_unlabelled
 from sentiment_lstm.data.splits import (
@@ -33,7 +33,6 @@ __all__ = [
     "VALIDATION_SEED",
     "DataReport",
     "SplitReport",
-    "bare_words",
     "cache_folder",
     "check_reviews",
     "dataset_texts",
@@ -46,6 +45,7 @@ __all__ = [
     "near_duplicate_groups",
     "plot_report",
     "split_reviews",
+    "stand_in",
     "store_texts",
     "training_splits",
 ]

@@ -1,19 +1,22 @@
-"""Groups of texts that are the same, or nearly."""
+"""Texts that are the same, or nearly."""
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+from datasets import Dataset
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.feature_extraction.text import HashingVectorizer
 
+from sentiment_lstm.data.streams import dataset_texts
 from sentiment_lstm.text import without_markup
 
-__all__ = ["bare_words", "near_duplicate_groups"]
+__all__ = ["near_duplicate_groups", "stand_in"]
 
 _SHINGLE_WORDS = 5
 # Nine words in a row. Fewer are idioms: "is one of the year's best films" opens many a review.
@@ -46,7 +49,7 @@ def near_duplicate_groups(texts: Sequence[str], *, threshold: float = 0.5) -> ND
     Source: shingles after Broder 1997, "On the resemblance and containment of documents".
     """
     first_with: dict[str, int] = {}
-    words_of = [bare_words(text) for text in texts]
+    words_of = [_words(text) for text in texts]
     same_words = np.array([first_with.setdefault(words, len(first_with)) for words in words_of])
     if not first_with:
         return np.zeros(0, dtype=np.int64)
@@ -60,8 +63,36 @@ def near_duplicate_groups(texts: Sequence[str], *, threshold: float = 0.5) -> ND
     return rank[numbers].astype(np.int64)
 
 
-def bare_words(text: str) -> str:
-    """Give a text's words without case, punctuation and `<br />`: the same for the same review."""
+def stand_in(part: Dataset, others: Iterable[Dataset]) -> NDArray[np.bool_]:
+    """Tell which texts stand in other data sets, too: their words, case and punctuation aside.
+
+    A hash of each text of the others and a mark for each of the part are all that is in memory.
+
+    Args:
+        part: a column `text`, of N rows.
+        others: each with a column `text`.
+
+    Returns:
+        (N,).
+
+    Raises:
+        DataError: a row of the column holds no text.
+    """
+    known = {_digest(text) for other in others for batch in _batches(other) for text in batch}
+    return np.fromiter(
+        (_digest(text) in known for batch in _batches(part) for text in batch), dtype=np.bool_
+    )
+
+
+def _batches(part: Dataset) -> Iterator[list[str]]:
+    return dataset_texts("The reviews", part, text_column="text")
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(_words(text).encode()).digest()[:16]
+
+
+def _words(text: str) -> str:
     words = " ".join(_WORD.findall(without_markup(text.casefold())))
     return words or text.strip()  # emoji and punctuation alone still tell texts apart
 
