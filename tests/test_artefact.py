@@ -58,6 +58,25 @@ def test_a_folder_is_made_with_its_parents(tmp_path: Path):
     assert version(tmp_path / "a" / "b") == "new"
 
 
+@pytest.mark.parametrize(("umask", "expected"), [(0o022, 0o644), (0o077, 0o600)])
+def test_every_file_has_the_rights_that_the_umask_leaves(tmp_path: Path, umask: int, expected: int):
+    def write(folder: Path) -> None:
+        write_new(folder)
+        save_file({"weight": torch.arange(6.0)}, folder / "model.safetensors")
+
+    before = os.umask(umask)
+    try:
+        folder = artefact.replace_folder(tmp_path / "model", write)
+    finally:
+        os.umask(before)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {path.name: path.stat().st_mode & 0o777 for path in files} == {
+        "config.json": expected,
+        "file": expected,
+        "model.safetensors": expected,
+    }
+
+
 def test_the_old_folder_survives_a_writer_that_fails(old_model: Path):
     def write_and_fail(folder: Path) -> None:
         write_new(folder)

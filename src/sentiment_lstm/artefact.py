@@ -75,6 +75,7 @@ WEIGHTS_HASH = "weights_sha256"
 
 _REQUIRED = (CONFIG, *TOKENIZER)
 _BUNDLED = "bundled"
+_FILE_RIGHTS = 0o666  # what a program asks for when it makes a file
 _LENGTH_BYTES = 8  # safetensors: a little-endian 64-bit length, that many bytes of JSON, the data
 
 
@@ -99,8 +100,10 @@ def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir()
         write(new)
+        readable = new.stat().st_mode & _FILE_RIGHTS  # as the user's umask has it
         for path in new.rglob("*"):
             if path.is_file():
+                path.chmod(readable)  # safetensors leaves its file to its owner alone
                 _flush(path)
     except OSError as error:
         shutil.rmtree(new, ignore_errors=True)
