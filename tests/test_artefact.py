@@ -77,6 +77,20 @@ def test_every_file_has_the_rights_that_the_umask_leaves(tmp_path: Path, umask: 
     }
 
 
+def test_a_disk_that_keeps_no_rights_keeps_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")  # as of FAT, for another's file
+
+    def write(folder: Path) -> None:
+        save_file({"weight": torch.arange(6.0)}, folder / "model.safetensors")
+        monkeypatch.setattr(Path, "chmod", refuse)
+
+    folder = artefact.replace_folder(tmp_path / "model", write)
+    assert (folder / "model.safetensors").is_file()
+
+
 def test_the_old_folder_survives_a_writer_that_fails(old_model: Path):
     def write_and_fail(folder: Path) -> None:
         write_new(folder)

@@ -21,6 +21,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -100,10 +101,10 @@ def replace_folder(folder: str | Path, write: Callable[[Path], None]) -> Path:
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir()
         write(new)
-        readable = new.stat().st_mode & _FILE_RIGHTS  # as the user's umask has it
+        rights = new.stat().st_mode & _FILE_RIGHTS  # what the umask leaves of them
         for path in new.rglob("*"):
             if path.is_file():
-                path.chmod(readable)  # safetensors leaves its file to its owner alone
+                _grant(rights, path)
                 _flush(path)
     except OSError as error:
         shutil.rmtree(new, ignore_errors=True)
@@ -345,6 +346,14 @@ def _aside(folder: Path, state: str) -> Path:
     # A relative path may end in no name, as `.` does.
     whole = Path(os.path.abspath(folder))
     return whole.parent / f".{whole.name}.{state}"
+
+
+def _grant(rights: int, path: Path) -> None:
+    """Add rights to a file that a library has made for its owner alone, as safetensors does."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode | rights != mode:
+        with contextlib.suppress(OSError):  # no reason to lose what a disk without rights has kept
+            path.chmod(mode | rights)
 
 
 def _flush(path: Path) -> None:
