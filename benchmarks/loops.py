@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from sentiment_lstm.batches import LengthBucketSampler, collate_ragged, padding_share
+from sentiment_lstm.memory import freed_memory_kept
 from sentiment_lstm.model import SentimentConfig, SentimentModel
 from sentiment_lstm.recipes import TrainingSettings
 
@@ -35,7 +36,7 @@ class Loop:
 def library_loop(
     model: SentimentModel, rows: Sequence[dict[str, Any]], settings: TrainingSettings, seed: int
 ) -> Loop:
-    """Train as the library does: length buckets, equal segments, fused AdamW, clipping.
+    """Train as the library does: length buckets, equal segments, fused AdamW, freed memory kept.
 
     Args:
         model: untrained, from `build_model`.
@@ -62,7 +63,8 @@ def library_loop(
 
     def run() -> None:
         sampler.set_epoch(next(epochs))
-        _train_once(model, loader, optimizer, max_gradient_norm=settings.max_gradient_norm)
+        with freed_memory_kept():
+            _train_once(model, loader, optimizer, max_gradient_norm=settings.max_gradient_norm)
 
     share = padding_share(
         lengths,

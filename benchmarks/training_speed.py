@@ -9,9 +9,10 @@ forward, backward, optimizer step.
     padded     batches in random order, padded to their longest review and read by `nn.LSTM`; Adam
     packed     the same, but packed by `pack_padded_sequence`, so that no padding is read. On a CPU
                it is so slow that it gets every fifth review only, in the order of their lengths
-    library    length buckets, equal segments read side by side, fused AdamW, clipping: the LSTM of
-               the recipe. Its n-gram table is left out, because it is fitted apart from the LSTM,
-               and so is adversarial training, which reads each batch twice
+    library    length buckets, equal segments read side by side and both directions at the same
+               time, fused AdamW, clipping, freed memory kept: the LSTM of the recipe. Its n-gram
+               table is left out, because it is fitted apart from the LSTM, and so is adversarial
+               training, which reads each batch twice
     bfloat16   the same with the LSTM in bfloat16, as the recipe trains it where the processor has
                a matrix unit for that; left out elsewhere
     matmul     a large matrix multiplication in the same precision: the most that the machine can do
@@ -21,12 +22,17 @@ operations a token and direction: two a multiplication and addition, four gates,
 of twice the forward one. Padding, embeddings, pooling and the optimizer count as nothing.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any, cast
+
+from sentiment_lstm.memory import share_one_arena
+
+share_one_arena()  # as the command `train` does; before what is imported next starts threads
 
 import torch
 import typer

@@ -32,6 +32,7 @@ from sentiment_lstm import artefact, ranks, runs
 from sentiment_lstm.data import fingerprint, training_splits
 from sentiment_lstm.errors import ModelError, one_line
 from sentiment_lstm.hub import only_local_files
+from sentiment_lstm.memory import freed_memory_kept
 from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.soft_labels import fingerprint_texts
 from sentiment_lstm.teacher_trainer import (
@@ -126,7 +127,11 @@ def finetune_teacher(
     output, settings = Path(output), settings or FinetuningSettings()
     ranks.from_first(lambda: artefact.check_replaceable(output))
     started = time.perf_counter()
-    with quiet_libraries(), ranks.losses_told(lambda: runs.how_to_go_on(output)):
+    with (
+        quiet_libraries(),
+        freed_memory_kept(),
+        ranks.losses_told(lambda: runs.how_to_go_on(output)),
+    ):
         train, validation, _ = ranks.from_first(
             lambda: training_splits(reviews, validation_size=settings.validation_size)
         )

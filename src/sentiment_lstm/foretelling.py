@@ -85,7 +85,6 @@ class Foretelling(nn.Module):
         embedded = functional.dropout(
             self.embedding(input_ids), _EMBEDDING_DROPOUT, training=self.training
         )
-        states = self.encoder.directions(embedded, mask)
         negatives = torch.multinomial(self.drawn, self.negatives)  # (K,), none twice
         # Looked up together, because every look-up has a gradient as large as the table.
         vectors = self.targets(torch.cat([input_ids.flatten(), negatives]))
@@ -93,13 +92,12 @@ class Foretelling(nn.Module):
         words = words.unflatten(0, input_ids.shape)  # (R, W, E)
         offset = self.bias - (self.drawn * self.negatives).clamp(min=1e-12).log()  # (V,)
         is_negative = torch.zeros_like(offset, dtype=torch.bool).index_fill_(0, negatives, True)
-        total = weights = offset.new_zeros(())
-        for direction, head in enumerate(self.heads):
-            read = states[direction]
-            assert read is not None  # there are as many heads as directions
+
+        def foretell(direction: int, read: Tensor, *learnt: Tensor) -> tuple[Tensor, Tensor]:
+            words, drawn, offset = learnt
             low = read.dtype == torch.bfloat16
             with torch.autocast(read.device.type, dtype=torch.bfloat16, enabled=low):
-                foretold = head(read)  # (R, W, E), in the order in which it was read
+                foretold = self.heads[direction](read)  # (R, W, E), in the order in which it read
             rest = _LogSumExp.apply(
                 foretold.flatten(0, 1), drawn.to(foretold.dtype), offset[negatives]
             )
@@ -113,8 +111,16 @@ class Foretelling(nn.Module):
             # A target that was drawn as a negative is in the sum already.
             every = torch.where(is_negative[target], rest, torch.logaddexp(rest, score))
             weight = self.weight[target] * inside
-            total = total + ((every - score) * weight).sum()
-            weights = weights + weight.sum()
+            return ((every - score) * weight).sum(), weight.sum()
+
+        losses = self.encoder.directions(
+            embedded,
+            mask,
+            then=foretell,
+            also=[words, drawn, offset],
+            parameters=list(self.heads.parameters()),
+        )
+        total, weights = (torch.stack(part).sum() for part in zip(*losses, strict=True))
         return {"loss": total / weights.clamp(min=1e-6)}
 
     def _places_ahead(self, mask: Tensor, direction: int) -> tuple[Tensor, Tensor]:

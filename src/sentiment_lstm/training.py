@@ -37,6 +37,7 @@ from sentiment_lstm.finishing import (
     save,
 )
 from sentiment_lstm.lessons import prepare_lessons
+from sentiment_lstm.memory import freed_memory_kept
 from sentiment_lstm.ordinal import label_values
 from sentiment_lstm.prediction import Classifier
 from sentiment_lstm.pretraining import PRETRAINED, pretrain
@@ -106,6 +107,7 @@ def train(
     output = Path(output)
     with (
         quiet_libraries(show_progress=progress),
+        freed_memory_kept(),
         ranks.losses_told(lambda: runs.how_to_go_on(output)),
     ):
         return _train(

@@ -13,6 +13,7 @@ from sentiment_lstm.cli.training_reviews import (
     join_processes,
     load_training_reviews,
 )
+from sentiment_lstm.memory import share_one_arena
 
 if TYPE_CHECKING:
     from sentiment_lstm.finetuning import TeacherEpoch
@@ -58,6 +59,7 @@ def finetune_teacher(
     split_seed: Annotated[int, typer.Option(min=0, help="Of that share.")] = 0,
 ) -> None:
     """Fine-tune a pre-trained encoder on reviews, so that it can teach a small model."""
+    share_one_arena()
     console = console_of_first()
     with console.status("Loading the libraries and the reviews"):
         from tqdm.auto import tqdm

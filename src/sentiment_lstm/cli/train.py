@@ -13,6 +13,7 @@ from sentiment_lstm.cli.training_reviews import (
     join_processes,
     load_training_reviews,
 )
+from sentiment_lstm.memory import share_one_arena
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -86,6 +87,7 @@ def train(
 
     Under `torchrun --nproc-per-node N -m sentiment_lstm train ...`, N processes share every batch.
     """
+    share_one_arena()
     console = console_of_first()
     with console.status("Loading the libraries and the reviews"):
         from tqdm.auto import tqdm

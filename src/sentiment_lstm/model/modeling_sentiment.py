@@ -148,10 +148,11 @@ class SentimentModel(PreTrainedModel):
             return torch.einsum("bn,bnh->bh", self.attend(states, mask), states)
         segments = self._segments(input_ids, mask)
         # Neither sum nor maximum asks for an order, so the states stay as each direction read them.
-        directions = self.encoder.directions(self._embed(segments), segments.rows_mask)
-        parts = [
-            sum_and_max(states, segments.rows_mask) for states in directions if states is not None
-        ]
+        parts = self.encoder.directions(
+            self._embed(segments),
+            segments.rows_mask,
+            then=lambda _, states: sum_and_max(states, segments.rows_mask),
+        )
         sums, maxima = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))  # (R, D * H)
         mean = mean_over_segments(segments.spread(sums), mask.sum(1))
         if pooling == "mean":

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from .side_by_side import side_by_side
 
 _WIDTH_STEP = 8
 _ROW_BITS = 4
@@ -52,14 +56,19 @@ class SegmentLSTM(nn.Module):
         Returns:
             (R, W, D * H) float32; what stands at padding has no meaning.
         """
-        forward, backward = self.directions(embedded, mask)
-        if backward is None:
-            return forward
-        reversal = reverse_within_length(mask)  # (R, W)
-        return torch.cat([forward, _reordered(backward, reversal)], dim=2)
+        directions = [states for (states,) in self.directions(embedded, mask)]
+        return self._joined(directions, mask)
 
-    def directions(self, embedded: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Compute the states of both directions, each in the order in which it reads.
+    def directions(
+        self,
+        embedded: Tensor,
+        mask: Tensor,
+        *,
+        then: Callable[..., tuple[Tensor, ...]] | None = None,
+        also: Sequence[Tensor] = (),
+        parameters: Sequence[Tensor] = (),
+    ) -> list[tuple[Tensor, ...]]:
+        """Read in both directions at the same time, and do with the states what is asked.
 
         What does not depend on the order, such as their mean and maximum, spares putting the
         backward ones into that of the text.
@@ -67,24 +76,65 @@ class SegmentLSTM(nn.Module):
         Args:
             embedded: (R, W, E) float32.
             mask: (R, W) bool, True at tokens, which stand on the left.
+            then: called with the number of the direction, its states and `also`; draws no random
+                numbers. None gives the states back.
+            also: more tensors that it reads.
+            parameters: of the modules that it uses.
 
         Returns:
-            Two (R, W, H), the second None for a single direction; in bfloat16 where
-            `self.low_precision` is set and the model is in training, else float32.
+            What `then` makes of each direction, or its states. They are (R, W, H), in the order in
+            which the direction reads; in bfloat16 where `self.low_precision` is set and the model
+            is in training, else float32.
         """
         reversal = reverse_within_length(mask)  # (R, W)
+        states = embedded
+        for forwards, backwards in zip(self.forwards[:-1], self._backwards(), strict=False):
+            read = side_by_side(
+                self._tasks(forwards, backwards, reversal),
+                [states],
+                _parameters(forwards, backwards),
+            )
+            states = self.dropout(self._joined([found for (found,) in read], mask))
+        forwards, backwards = self.forwards[-1], self._backwards()[-1]
+        return side_by_side(
+            self._tasks(forwards, backwards, reversal, then),
+            [states, *also],
+            [*_parameters(forwards, backwards), *parameters],
+        )
+
+    def _backwards(self) -> list[nn.Module | None]:
+        return list(self.backwards) or [None] * len(self.forwards)
+
+    def _tasks(
+        self,
+        forwards: nn.Module,
+        backwards: nn.Module | None,
+        reversal: Tensor,
+        then: Callable[..., tuple[Tensor, ...]] | None = None,
+    ) -> list[Callable[..., tuple[Tensor, ...]]]:
+        """What each direction of a layer does, from the states of the layer below."""
         low = self.low_precision and self.training
-        states, backward = embedded, None
-        with torch.autocast(embedded.device.type, dtype=torch.bfloat16, enabled=low):
-            for layer, forwards in enumerate(self.forwards):
-                if layer > 0:
-                    if backward is not None:
-                        states = torch.cat([states, _reordered(backward, reversal)], dim=2)
-                    states = self.dropout(states)
-                if self.backwards:
-                    backward = self.backwards[layer](_reordered(states, reversal))[0]
-                states = forwards(states)[0]
-        return states, backward
+
+        def read(direction: int, states: Tensor, *also: Tensor) -> tuple[Tensor, ...]:
+            with torch.autocast(states.device.type, dtype=torch.bfloat16, enabled=low):
+                if direction == 0:
+                    states = forwards(states)[0]
+                elif backwards is not None:
+                    states = backwards(_reordered(states, reversal))[0]
+            return (states,) if then is None else then(direction, states, *also)
+
+        return [partial(read, number) for number in range(1 if backwards is None else 2)]
+
+    def _joined(self, directions: Sequence[Tensor], mask: Tensor) -> Tensor:
+        """Put the states of the directions side by side, in the order of the text."""
+        if len(directions) == 1:
+            return directions[0]
+        forward, backward = directions
+        return torch.cat([forward, _reordered(backward, reverse_within_length(mask))], dim=2)
+
+
+def _parameters(*modules: nn.Module | None) -> list[Tensor]:
+    return [value for module in modules if module is not None for value in module.parameters()]
 
 
 class Segments(NamedTuple):
