@@ -13,8 +13,8 @@ forward, backward, optimizer step.
                time, fused AdamW, clipping, freed memory kept: the LSTM of the recipe. Its n-gram
                table is left out, because it is fitted apart from the LSTM, and so is adversarial
                training, which reads each batch twice
-    bfloat16   the same with the LSTM in bfloat16, as the recipe trains it where the processor has
-               a matrix unit for that; left out elsewhere
+    bfloat16   the same with the LSTM in bfloat16, as the recipe trains it where the processor
+               multiplies that in hardware; left out elsewhere
     matmul     a large matrix multiplication in the same precision: the most that the machine can do
 
 All are measured by their useful work: what the LSTM does on real tokens, 3 · 2 · 4H · (E + H)

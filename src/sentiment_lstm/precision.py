@@ -6,18 +6,20 @@ import torch
 
 __all__ = ["fast_bfloat16", "mixed_precision"]
 
+_CPU_UNITS = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+
 
 def fast_bfloat16() -> bool:
-    """Tell whether bfloat16 is several times faster here than float32.
+    """Tell whether bfloat16 is much faster here than float32.
 
-    It is on GPUs that have it, and on CPUs with the matrix unit AMX. A CPU that merely knows the
-    instructions (AVX-512 BF16) gains little and loses digits, so it counts as none.
+    It is on GPUs that have it, and on CPUs that multiply it in hardware: about 7 times with the
+    matrix unit AMX, 2.5 times with the instructions of AVX-512 BF16. Elsewhere it is emulated.
     """
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported()
-    # Private, so it is asked for with care: without an answer, float32 is right everywhere.
-    has_matrix_unit = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return bool(has_matrix_unit is not None and has_matrix_unit())
+    # Private, so they are asked for with care: without an answer, float32 is right everywhere.
+    asked = [getattr(torch.cpu, name, None) for name in _CPU_UNITS]
+    return any(has_unit is not None and has_unit() for has_unit in asked)
 
 
 def mixed_precision() -> torch.autocast:

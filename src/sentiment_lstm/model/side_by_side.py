@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 Task = Callable[..., tuple[Tensor, ...]]
 
@@ -66,6 +67,7 @@ class _SideBySide(torch.autograd.Function):
         return tuple(result.detach() for _, results in graphs for result in results)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         rest = iter(gradients)
         parts = [[next(rest) for _ in results] for _, results in ctx.graphs]
