@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -8,11 +10,13 @@ from datasets import Dataset
 from sentiment_lstm import batches
 from sentiment_lstm.batches import (
     LengthBucketSampler,
+    SegmentSample,
     collate_ragged,
     collate_tensors,
     fixed_length_dataset,
     on_disk,
     padding_share,
+    segment_bounds,
 )
 from tests.contracts import small_model
 
@@ -88,6 +92,44 @@ def test_arrays_joined_on_disk_are_what_they_were():
     assert joined.dtype == np.int32
     assert joined.tolist() == np.arange(12).reshape(6, 2).tolist()
     assert on_disk([parts[1]]).shape == (0, 2)
+
+
+@pytest.fixture
+def sample() -> SegmentSample:
+    """At most two segments of up to 4 tokens, of texts of 3, 8 and 15; tokens are numbered."""
+    lengths = np.array([3, 8, 15])
+    rows = Dataset.from_dict(
+        {"input_ids": [list(range(length)) for length in lengths], "labels": [0, 1, 1]}
+    )
+    return SegmentSample(rows, lengths, segments=2, segment_length=4)
+
+
+def test_a_text_of_few_segments_is_read_whole(sample: SegmentSample):
+    assert len(sample) == 3
+    assert [list(row["input_ids"]) for row in sample.__getitems__([1, 0])] == [
+        list(range(8)),
+        list(range(3)),
+    ]
+
+
+def test_of_a_long_text_other_segments_are_read_each_time_in_their_order(sample: SegmentSample):
+    torch.manual_seed(0)
+    drawn = {tuple(int(token) for token in sample[2]["input_ids"]) for _ in range(200)}
+    _, starts, ends = segment_bounds(np.array([15]), 4)
+    segments = [tuple(range(start, end)) for start, end in zip(starts, ends, strict=True)]
+    pairs = {one + other for one, other in itertools.combinations(segments, 2)}
+    assert drawn == pairs
+    assert sample[2]["labels"] == 1
+
+
+def test_what_is_read_of_a_text_follows_the_seed_and_is_no_longer_than_told(sample: SegmentSample):
+    def read() -> list[list[int]]:
+        torch.manual_seed(3)
+        return [list(row["input_ids"]) for row in sample.__getitems__([2, 2, 2, 1, 0])]
+
+    assert read() == read()
+    assert sample.lengths.tolist() == [3, 8, 8]
+    assert max(len(ids) for ids in read()) == 8
 
 
 def test_padding_share_compares_the_tokens_with_the_steps_computed_for_them():

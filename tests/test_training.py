@@ -55,6 +55,7 @@ learning_rate = 1e-2
 warmup_share = 0.2
 validation_size = 0.2
 patience = 4
+segments = 1
 """
 
 

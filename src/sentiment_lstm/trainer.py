@@ -25,6 +25,7 @@ from sentiment_lstm import ranks, runs
 from sentiment_lstm.adversarial import Adversary
 from sentiment_lstm.batches import (
     LengthBucketSampler,
+    SegmentSample,
     collate_ragged,
     collate_tensors,
     fixed_length_dataset,
@@ -76,6 +77,14 @@ def make_trainer(
     pad_token_id = model.config.pad_token_id
     lengths = np.asarray(train.with_format("numpy")["length"][:])
     train_data: Any = train
+    if settings.segments:
+        train_data = SegmentSample(
+            train,
+            lengths,
+            segments=settings.segments,
+            segment_length=recipe.model.segment_length,
+        )
+        lengths = train_data.lengths
     # Sorted by length, so that little of the validation is padding; its order means nothing.
     validation_data: Any = (
         None if validation is None else validation.select(np.argsort(validation["length"]))
@@ -209,8 +218,9 @@ class SentimentTrainer(ranks.RankTrainer):
     ) -> torch.Tensor:
         # The gradients of both readings add up; the loss of the first is the one that is told.
         step = partial(super().training_step, model, num_items_in_batch=num_items_in_batch)
-        epsilon = self._recipe.training.adversarial_epsilon
-        if not epsilon:
+        settings = self._recipe.training
+        epsilon = settings.adversarial_epsilon
+        if not epsilon or self.state.global_step % settings.adversarial_every:
             return step(inputs)
         bare: Any = self.accelerator.unwrap_model(model)
         adversary = Adversary(epsilon)

@@ -127,6 +127,16 @@ def test_a_wrong_override_is_named(assignment: str, complaint: str):
         ("summary = 'x'\ntraining = 3\n", "expected a section"),
         ("summary = 'x'\n[training]\npatience = 1\nvalidation_size = 0.0", "patience needs"),
         ("summary = 'x'\n[tokens]\nfixed_length = true", "no length to pad to"),
+        (
+            "summary = 'x'\n[model]\nsegment_length = 0\n[training]\nsegments = 2",
+            "a review is one segment",
+        ),
+        (
+            "summary = 'x'\n[tokens]\nfixed_length = true\nmax_length_tokens = 128\n"
+            "[training]\nsegments = 2",
+            "training.segments and tokens.fixed_length contradict",
+        ),
+        ("summary = 'x'\n[training]\nsegments = -1", "segments is -1; expected at least 0"),
     ],
 )
 def test_a_wrong_file_is_named_with_its_fault(tmp_path, content: str, complaint: str):
