@@ -132,6 +132,23 @@ def test_a_step_of_the_training_adds_the_gradients_of_both_readings_up(
     assert model.perturb is None
 
 
+def test_a_training_may_read_some_batches_once(
+    model: SentimentModel, recipe: Recipe, tokenized: Dataset, tmp_path: Path
+):
+    recipe = override(recipe, ["training.adversarial_every=3"])
+    trainer = make_trainer(
+        model, recipe, train=tokenized, validation=None, work=tmp_path / "work", seed=0
+    )
+    read: list[int] = []
+    model.register_forward_hook(lambda *_: read.append(trainer.state.global_step))
+    trainer.train()
+    steps = trainer.state.global_step
+    assert steps > 3
+    assert [read.count(step) for step in range(steps)] == [
+        2 if step % 3 == 0 else 1 for step in range(steps)
+    ]
+
+
 def test_each_review_counts_once_in_the_training_accuracy(
     model: SentimentModel, recipe: Recipe, tokenized: Dataset, tmp_path: Path
 ):

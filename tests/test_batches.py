@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
@@ -10,13 +8,11 @@ from datasets import Dataset
 from sentiment_lstm import batches
 from sentiment_lstm.batches import (
     LengthBucketSampler,
-    SegmentSample,
     collate_ragged,
     collate_tensors,
     fixed_length_dataset,
     on_disk,
     padding_share,
-    segment_bounds,
 )
 from tests.contracts import small_model
 
@@ -94,44 +90,6 @@ def test_arrays_joined_on_disk_are_what_they_were():
     assert on_disk([parts[1]]).shape == (0, 2)
 
 
-@pytest.fixture
-def sample() -> SegmentSample:
-    """At most two segments of up to 4 tokens, of texts of 3, 8 and 15; tokens are numbered."""
-    lengths = np.array([3, 8, 15])
-    rows = Dataset.from_dict(
-        {"input_ids": [list(range(length)) for length in lengths], "labels": [0, 1, 1]}
-    )
-    return SegmentSample(rows, lengths, segments=2, segment_length=4)
-
-
-def test_a_text_of_few_segments_is_read_whole(sample: SegmentSample):
-    assert len(sample) == 3
-    assert [list(row["input_ids"]) for row in sample.__getitems__([1, 0])] == [
-        list(range(8)),
-        list(range(3)),
-    ]
-
-
-def test_of_a_long_text_other_segments_are_read_each_time_in_their_order(sample: SegmentSample):
-    torch.manual_seed(0)
-    drawn = {tuple(int(token) for token in sample[2]["input_ids"]) for _ in range(200)}
-    _, starts, ends = segment_bounds(np.array([15]), 4)
-    segments = [tuple(range(start, end)) for start, end in zip(starts, ends, strict=True)]
-    pairs = {one + other for one, other in itertools.combinations(segments, 2)}
-    assert drawn == pairs
-    assert sample[2]["labels"] == 1
-
-
-def test_what_is_read_of_a_text_follows_the_seed_and_is_no_longer_than_told(sample: SegmentSample):
-    def read() -> list[list[int]]:
-        torch.manual_seed(3)
-        return [list(row["input_ids"]) for row in sample.__getitems__([2, 2, 2, 1, 0])]
-
-    assert read() == read()
-    assert sample.lengths.tolist() == [3, 8, 8]
-    assert max(len(ids) for ids in read()) == 8
-
-
 def test_padding_share_compares_the_tokens_with_the_steps_computed_for_them():
     def computed_tokens(lengths: torch.Tensor) -> int:
         return len(lengths) * int(lengths.max())
@@ -144,6 +102,10 @@ def test_padding_share_compares_the_tokens_with_the_steps_computed_for_them():
     assert share(1) == 0.0
     assert share(2) == pytest.approx(1 - 12 / 14)
     assert share(3) == pytest.approx(1 - 12 / 18)
+    together = [np.array([2, 6]), np.array([4])]
+    assert padding_share(
+        together, [1, 0], batch_size=2, computed_tokens=computed_tokens
+    ) == pytest.approx(share(3))
 
 
 def test_buckets_and_segments_leave_little_padding():

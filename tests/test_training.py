@@ -56,6 +56,7 @@ warmup_share = 0.2
 validation_size = 0.2
 patience = 4
 segments = 1
+short_texts = 2
 """
 
 

@@ -12,16 +12,16 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler, TensorDataset
+from torch.utils.data import Sampler, TensorDataset
 
 from sentiment_lstm.data import cache_folder
 
 __all__ = [
     "LengthBucketSampler",
     "RaggedIds",
-    "SegmentSample",
     "collate_ragged",
     "collate_tensors",
+    "even_segments",
     "fixed_length_dataset",
     "on_disk",
     "padding_share",
@@ -166,55 +166,6 @@ def _numbers(size: int) -> NDArray[np.int64]:
     return np.arange(size) if len(starts) <= 1 else on_disk(parts)
 
 
-class SegmentSample(Dataset):
-    """Rows to train on whose long texts are read in part: some segments, drawn anew at every look.
-
-    A long review says the same thing several times over, and each of its segments is read by
-    itself, so a training that leaves some out reads more reviews in the same time. Which ones is
-    drawn from PyTorch's random numbers, as dropout is.
-
-    Args:
-        rows: from `tokenize_reviews`; column `input_ids`.
-        lengths: (N,) int64, tokens a text.
-        segments: the most that are read of a text.
-        segment_length: the most tokens of a segment.
-
-    Attributes:
-        lengths: (N,) int64, the most tokens that are read of each text.
-    """
-
-    def __init__(
-        self,
-        rows: datasets.Dataset,
-        lengths: NDArray[np.int64],
-        *,
-        segments: int,
-        segment_length: int,
-    ) -> None:
-        self._rows: Any = rows
-        self._segments, self._segment_length = segments, segment_length
-        _, sizes = _even_segments(lengths, segment_length)
-        self.lengths = np.minimum(lengths, segments * sizes)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, row: int) -> dict[str, Any]:
-        return self.__getitems__([row])[0]
-
-    def __getitems__(self, rows: list[int]) -> list[dict[str, Any]]:
-        """Give several rows, as PyTorch asks where a data set can do so faster than one by one."""
-        found = self._rows.__getitems__(rows)
-        return [{**row, "input_ids": self._sample(row["input_ids"])} for row in found]
-
-    def _sample(self, ids: Any) -> Any:  # noqa: ANN401 - a list, an array or a tensor
-        count, size = _even_segments(len(ids), self._segment_length)
-        if count <= self._segments:
-            return ids
-        drawn = torch.randperm(count)[: self._segments].sort().values.tolist()
-        return np.concatenate([ids[place * size : (place + 1) * size] for place in drawn])
-
-
 class RaggedIds:
     """The token ids of a tokenized split, read where they lie in its memory-mapped file.
 
@@ -254,6 +205,17 @@ class RaggedIds:
         return counts
 
 
+def even_segments(lengths: Any, segment_length: int) -> tuple[Any, Any]:  # noqa: ANN401
+    """Give the fewest segments that fit, and the tokens of each but the last; of one or of many.
+
+    Args:
+        lengths: tokens of a text, at least 1, or (N,) of several.
+        segment_length: the most tokens of a segment.
+    """
+    counts = -(-lengths // segment_length)
+    return counts, -(-lengths // counts)
+
+
 def segment_bounds(
     lengths: NDArray[np.int64], segment_length: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
@@ -266,21 +228,15 @@ def segment_bounds(
     Returns:
         For every segment its text, its first token in it, and the one behind its last: (S,) each.
     """
-    counts, sizes = _even_segments(lengths, segment_length)
+    counts, sizes = even_segments(lengths, segment_length)
     text = np.repeat(np.arange(len(lengths)), counts)
     place = np.arange(len(text)) - np.repeat(np.cumsum(counts) - counts, counts)
     start = place * sizes[text]
     return text, start, np.minimum(start + sizes[text], lengths[text])
 
 
-def _even_segments(lengths: Any, segment_length: int) -> tuple[Any, Any]:  # noqa: ANN401
-    """The fewest segments that fit, and the tokens of each but the last; of numbers or arrays."""
-    counts = -(-lengths // segment_length)
-    return counts, -(-lengths // counts)
-
-
 def padding_share(
-    lengths: Sequence[int] | NDArray[np.int64],
+    lengths: Sequence[int] | Sequence[NDArray[np.int64]] | NDArray[np.int64],
     order: Sequence[int] | NDArray[np.int64],
     *,
     batch_size: int,
@@ -289,11 +245,14 @@ def padding_share(
     """Share of the LSTM's steps that fall on padding, from 0 to 1, for reviews in a given order.
 
     Args:
-        lengths: (N,) tokens a review.
+        lengths: N times the tokens of a review, or of several (K,) that a batch counts as one.
         order: positions into `lengths`, as a sampler gives them.
-        batch_size: reviews a batch.
+        batch_size: how many of these a batch has.
         computed_tokens: the steps that a batch of such lengths takes, as the model counts them.
     """
-    ordered = torch.as_tensor(np.asarray(lengths)[np.asarray(order, dtype=np.int64)]).long()
-    computed = sum(computed_tokens(batch) for batch in ordered.split(batch_size))
-    return 1.0 - float(ordered.sum()) / computed if computed else 0.0
+    computed = read = 0
+    for start in range(0, len(order), batch_size):
+        batch = np.hstack([lengths[place] for place in order[start : start + batch_size]])
+        computed += computed_tokens(torch.from_numpy(batch).long())
+        read += int(batch.sum())
+    return 1.0 - read / computed if computed else 0.0

@@ -25,7 +25,6 @@ from sentiment_lstm import ranks, runs
 from sentiment_lstm.adversarial import Adversary
 from sentiment_lstm.batches import (
     LengthBucketSampler,
-    SegmentSample,
     collate_ragged,
     collate_tensors,
     fixed_length_dataset,
@@ -34,6 +33,7 @@ from sentiment_lstm.batches import (
 from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.ordinal import ordinal_targets
 from sentiment_lstm.recipes import Recipe
+from sentiment_lstm.sampling import SegmentSample, TextGroups
 
 __all__ = ["EpochRecord", "QuietProgress", "SentimentTrainer", "make_trainer", "read_history"]
 
@@ -75,16 +75,7 @@ def make_trainer(
     """
     settings = recipe.training
     pad_token_id = model.config.pad_token_id
-    lengths = np.asarray(train.with_format("numpy")["length"][:])
-    train_data: Any = train
-    if settings.segments:
-        train_data = SegmentSample(
-            train,
-            lengths,
-            segments=settings.segments,
-            segment_length=recipe.model.segment_length,
-        )
-        lengths = train_data.lengths
+    train_data, lengths = _as_read(train, recipe, seed=seed)
     # Sorted by length, so that little of the validation is padding; its order means nothing.
     validation_data: Any = (
         None if validation is None else validation.select(np.argsort(validation["length"]))
@@ -150,6 +141,26 @@ def make_trainer(
     if progress and sys.stderr.isatty():
         trainer.add_callback(QuietProgress())
     return trainer
+
+
+def _as_read(
+    train: datasets.Dataset, recipe: Recipe, *, seed: int
+) -> tuple[Any, NDArray[np.int64]]:
+    """Give what an epoch reads of the tokenized texts, and the tokens of what a batch counts."""
+    settings, segment_length = recipe.training, recipe.model.segment_length
+    rows: Any = train
+    lengths = np.asarray(train.with_format("numpy")["length"][:])
+    if settings.segments:
+        rows = SegmentSample(
+            rows, lengths, segments=settings.segments, segment_length=segment_length
+        )
+        lengths = rows.lengths
+    if settings.short_texts > 1:
+        rows = TextGroups(
+            rows, lengths, size=settings.short_texts, short_tokens=segment_length, seed=seed
+        )
+        lengths = rows.lengths
+    return rows, lengths
 
 
 def read_history(log: list[dict[str, float]]) -> list[EpochRecord]:
@@ -269,9 +280,10 @@ class SentimentTrainer(ranks.RankTrainer):
 
     def padding_share(self) -> float:
         """Share of the LSTM's steps that fall on padding, over one epoch of training."""
+        data: Any = self.train_dataset
         return padding_share(
-            self._lengths,
-            np.fromiter(self._sampler(), dtype=np.int64),
+            data.member_lengths if isinstance(data, TextGroups) else self._lengths,
+            list(self._sampler()),
             batch_size=self.args.per_device_train_batch_size,
             computed_tokens=self.accelerator.unwrap_model(self.model).computed_tokens,
         )

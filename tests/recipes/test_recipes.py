@@ -136,6 +136,11 @@ def test_a_wrong_override_is_named(assignment: str, complaint: str):
             "[training]\nsegments = 2",
             "training.segments and tokens.fixed_length contradict",
         ),
+        (
+            "summary = 'x'\n[model]\nsegment_length = 0\n[training]\nshort_texts = 2",
+            "training.short_texts counts segments",
+        ),
+        ("summary = 'x'\n[training]\nshort_texts = 0", "short_texts is 0; expected at least 1"),
         ("summary = 'x'\n[training]\nsegments = -1", "segments is -1; expected at least 0"),
     ],
 )

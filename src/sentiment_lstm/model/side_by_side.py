@@ -68,7 +68,10 @@ class _SideBySide(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] - what the decorator makes
+        ctx: Any,  # noqa: ANN401
+        *gradients: Tensor | None,
+    ) -> tuple[Tensor | None, ...]:
         rest = iter(gradients)
         parts = [[next(rest) for _ in results] for _, results in ctx.graphs]
         walk = partial(_walk_back, parameters=ctx.parameters)
