@@ -13,7 +13,7 @@ from datasets import Dataset, DatasetDict
 from sentiment_lstm.batches import segment_bounds
 from sentiment_lstm.building import build_model
 from sentiment_lstm.recipes import Recipe, override
-from sentiment_lstm.sampling import SegmentSample, TextGroups
+from sentiment_lstm.sampling import SegmentSample, SentenceGroups
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
 from sentiment_lstm.trainer import make_trainer
 
@@ -64,50 +64,41 @@ def test_what_is_read_of_a_text_follows_the_seed_and_is_no_longer_than_told(samp
 
 
 LENGTHS = np.random.default_rng(0).integers(1, 40, size=101)
+REVIEWS = 40
 
 
-@pytest.fixture
-def groups() -> TextGroups:
-    return TextGroups(numbered(LENGTHS), LENGTHS, size=4, short_tokens=8, seed=0)
+def grouped(lengths: np.ndarray, reviews: int, seed: int = 0) -> tuple[SentenceGroups, list]:
+    groups = SentenceGroups(numbered(lengths), lengths, reviews=reviews, size=4, seed=seed)
+    return groups, [groups.members(group).tolist() for group in range(len(groups))]
 
 
-def test_every_text_stands_in_one_group_and_long_ones_alone(groups: TextGroups):
-    members = [groups.members(group).tolist() for group in range(len(groups))]
-    assert sorted(itertools.chain(*members)) == list(range(len(LENGTHS)))
-    sizes = [len(group) for group in members if LENGTHS[group].max() <= 8]
-    assert set(sizes[:-1]) == {4}
-    assert 1 <= sizes[-1] <= 4
-    assert all(len(group) == 1 for group in members if LENGTHS[group].max() > 8)
+def test_reviews_stand_alone_and_every_sentence_in_one_group():
+    _, members = grouped(LENGTHS, REVIEWS)
+    assert members[:REVIEWS] == [[row] for row in range(REVIEWS)]
+    sentences = members[REVIEWS:]
+    assert sorted(itertools.chain(*sentences)) == list(range(REVIEWS, len(LENGTHS)))
+    assert {len(group) for group in sentences[:-1]} == {4}
 
 
-def test_texts_of_a_group_are_about_as_long_and_chosen_by_the_seed(groups: TextGroups):
-    assert max(np.ptp(lengths) for lengths in groups.member_lengths) <= 2
-    assert groups.lengths.tolist() == [lengths.max() for lengths in groups.member_lengths]
-
-    def members(seed: int) -> list[list[int]]:
-        other = TextGroups(numbered(LENGTHS), LENGTHS, size=4, short_tokens=8, seed=seed)
-        return [other.members(group).tolist() for group in range(len(other))]
-
-    assert members(0) == [groups.members(group).tolist() for group in range(len(groups))]
-    assert members(1) != members(0)
+def test_sentences_of_a_group_are_about_as_long_and_chosen_by_the_seed():
+    groups, members = grouped(LENGTHS, REVIEWS)
+    assert max(np.ptp(lengths) for lengths in groups.member_lengths) <= 6
+    assert groups.lengths.tolist() == [LENGTHS[group].max() for group in members]
+    assert grouped(LENGTHS, REVIEWS)[1] == members
+    assert grouped(LENGTHS, REVIEWS, seed=1)[1] != members
 
 
-@pytest.mark.parametrize("short", [0, 3, 4, 5])
-def test_the_last_group_may_be_smaller(short: int):
-    lengths = np.array([9, 9] + [2] * short)
-    groups = TextGroups(numbered(lengths), lengths, size=4, short_tokens=8, seed=0)
-    sizes = [len(groups.members(group)) for group in range(len(groups))]
-    assert sizes == [1, 1] + {0: [], 3: [3], 4: [4], 5: [4, 1]}[short]
+@pytest.mark.parametrize(("number", "sizes"), [(0, []), (3, [3]), (4, [4]), (5, [4, 1])])
+def test_the_last_group_may_be_smaller(number: int, sizes: list[int]):
+    _, members = grouped(np.full(2 + number, 3), 2)
+    assert [len(group) for group in members] == [1, 1, *sizes]
 
 
-def test_a_batch_has_all_rows_of_its_groups(groups: TextGroups):
-    long, short = int(np.argmax(groups.lengths > 8)), int(np.argmax(groups.lengths <= 8))
-    rows = groups.__getitems__([long, short])
-    assert [row["labels"] for row in rows] == [
-        *groups.members(long).tolist(),
-        *groups.members(short).tolist(),
-    ]
-    assert groups[short] == rows[1:]
+def test_a_batch_has_all_rows_of_its_groups():
+    groups, members = grouped(LENGTHS, REVIEWS)
+    rows = groups.__getitems__([3, REVIEWS])
+    assert [row["labels"] for row in rows] == [3, *members[REVIEWS]]
+    assert groups[REVIEWS] == rows[1:]
 
 
 def test_a_training_reads_parts_and_groups_and_validates_on_whole_texts(
@@ -120,7 +111,7 @@ def test_a_training_reads_parts_and_groups_and_validates_on_whole_texts(
             "model.pretrained_embeddings=false",
             "model.segment_length=8",
             "training.segments=2",
-            "training.short_texts=3",
+            "training.sentence_group=3",
             "training.batch_size=5",
         ],
     )
@@ -134,6 +125,7 @@ def test_a_training_reads_parts_and_groups_and_validates_on_whole_texts(
         validation=tokenized,
         work=tmp_path / "work",
         seed=0,
+        reviews=20,
     )
     batches = [batch["attention_mask"].sum(1) for batch in trainer.get_train_dataloader()]
     read = torch.cat(batches)

@@ -56,7 +56,8 @@ warmup_share = 0.2
 validation_size = 0.2
 patience = 4
 segments = 1
-short_texts = 2
+sentences = 40
+sentence_group = 3
 """
 
 

@@ -2,8 +2,8 @@
 
 ::
 
-    a long review      some of its segments, others in every epoch
-    short texts        several in the place of one review
+    a long review            some of its segments, others in every epoch
+    sentences and clauses    several in the place of one review
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from sentiment_lstm.batches import even_segments
 
-__all__ = ["SegmentSample", "TextGroups"]
+__all__ = ["SegmentSample", "SentenceGroups"]
 
 Row = dict[str, Any]
 
@@ -71,17 +71,18 @@ class SegmentSample(Dataset):
         return np.concatenate([ids[place * size : (place + 1) * size] for place in drawn])
 
 
-class TextGroups(Dataset):
-    """Rows of which several short ones stand together, where a batch counts one.
+class SentenceGroups(Dataset):
+    """Rows of which the last ones, short ones, stand together where a batch counts one.
 
     The LSTM takes as many steps for 128 sentences as for 32, and its products of matrices are
-    larger then: a batch of several times as many is read in little more time.
+    larger then: a batch of several times as many is read in little more time. Texts that a user
+    has labelled stay single, however short: they alone decide how many steps a training has.
 
     Args:
         rows: `__getitems__` gives several of them.
         lengths: (N,) int64, tokens a text.
-        size: how many short ones stand together, all of about the same length.
-        short_tokens: the most tokens of a short one.
+        reviews: how many of the rows, the first ones, stand alone.
+        size: how many of the others stand together, all of about the same length.
         seed: of which ones stand together.
 
     Attributes:
@@ -94,19 +95,16 @@ class TextGroups(Dataset):
         rows: Any,  # noqa: ANN401 - a data set of `datasets`, or one of PyTorch
         lengths: NDArray[np.int64],
         *,
+        reviews: int,
         size: int,
-        short_tokens: int,
         seed: int,
     ) -> None:
         self._rows = rows
-        is_short = lengths <= short_tokens
-        long, short = np.flatnonzero(~is_short), np.flatnonzero(is_short)
-        np.random.default_rng(seed).shuffle(short)
-        short = short[np.argsort(lengths[short], kind="stable")]
-        self._members = np.concatenate([long, short])
-        self._starts = np.concatenate(
-            [np.arange(len(long)), np.arange(len(long), len(self._members) + size, size)]
-        ).clip(max=len(self._members))
+        others = np.random.default_rng(seed).permutation(np.arange(reviews, len(lengths)))
+        others = others[np.argsort(lengths[others], kind="stable")]
+        self._members = np.concatenate([np.arange(reviews), others])
+        starts = [np.arange(reviews), np.arange(reviews, len(lengths) + size, size)]
+        self._starts = np.concatenate(starts).clip(max=len(lengths))
         self.member_lengths = [lengths[self.members(group)] for group in range(len(self))]
         self.lengths = np.array([members.max() for members in self.member_lengths])
 

@@ -33,7 +33,7 @@ from sentiment_lstm.batches import (
 from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.ordinal import ordinal_targets
 from sentiment_lstm.recipes import Recipe
-from sentiment_lstm.sampling import SegmentSample, TextGroups
+from sentiment_lstm.sampling import SegmentSample, SentenceGroups
 
 __all__ = ["EpochRecord", "QuietProgress", "SentimentTrainer", "make_trainer", "read_history"]
 
@@ -58,6 +58,7 @@ def make_trainer(
     validation: datasets.Dataset | None,
     work: Path,
     seed: int,
+    reviews: int | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     progress: bool = False,
 ) -> SentimentTrainer:
@@ -70,12 +71,15 @@ def make_trainer(
         validation: likewise; None trains without one, and keeps the last epoch.
         work: where checkpoints and TensorBoard's log go.
         seed: of the order and the dropout.
+        reviews: how many rows of `train`, the first ones, are whole reviews; None takes all.
         on_epoch: called with the record of each epoch.
         progress: draw a progress bar where standard error is a terminal.
     """
     settings = recipe.training
     pad_token_id = model.config.pad_token_id
-    train_data, lengths = _as_read(train, recipe, seed=seed)
+    train_data, lengths = _as_read(
+        train, recipe, reviews=len(train) if reviews is None else reviews, seed=seed
+    )
     # Sorted by length, so that little of the validation is padding; its order means nothing.
     validation_data: Any = (
         None if validation is None else validation.select(np.argsort(validation["length"]))
@@ -144,20 +148,23 @@ def make_trainer(
 
 
 def _as_read(
-    train: datasets.Dataset, recipe: Recipe, *, seed: int
+    train: datasets.Dataset, recipe: Recipe, *, reviews: int, seed: int
 ) -> tuple[Any, NDArray[np.int64]]:
     """Give what an epoch reads of the tokenized texts, and the tokens of what a batch counts."""
-    settings, segment_length = recipe.training, recipe.model.segment_length
+    settings = recipe.training
     rows: Any = train
     lengths = np.asarray(train.with_format("numpy")["length"][:])
     if settings.segments:
         rows = SegmentSample(
-            rows, lengths, segments=settings.segments, segment_length=segment_length
+            rows,
+            lengths,
+            segments=settings.segments,
+            segment_length=recipe.model.segment_length,
         )
         lengths = rows.lengths
-    if settings.short_texts > 1:
-        rows = TextGroups(
-            rows, lengths, size=settings.short_texts, short_tokens=segment_length, seed=seed
+    if settings.sentence_group > 1:
+        rows = SentenceGroups(
+            rows, lengths, reviews=reviews, size=settings.sentence_group, seed=seed
         )
         lengths = rows.lengths
     return rows, lengths
@@ -282,7 +289,7 @@ class SentimentTrainer(ranks.RankTrainer):
         """Share of the LSTM's steps that fall on padding, over one epoch of training."""
         data: Any = self.train_dataset
         return padding_share(
-            data.member_lengths if isinstance(data, TextGroups) else self._lengths,
+            data.member_lengths if isinstance(data, SentenceGroups) else self._lengths,
             list(self._sampler()),
             batch_size=self.args.per_device_train_batch_size,
             computed_tokens=self.accelerator.unwrap_model(self.model).computed_tokens,

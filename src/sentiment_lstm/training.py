@@ -245,6 +245,7 @@ def _train(
         model,
         recipe,
         train=lessons.rows,
+        reviews=lessons.reviews,
         validation=None if validation is None else tokens_of(validation),
         work=work,
         seed=seed,

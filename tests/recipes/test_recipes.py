@@ -137,10 +137,14 @@ def test_a_wrong_override_is_named(assignment: str, complaint: str):
             "training.segments and tokens.fixed_length contradict",
         ),
         (
-            "summary = 'x'\n[model]\nsegment_length = 0\n[training]\nshort_texts = 2",
-            "training.short_texts counts segments",
+            "summary = 'x'\n[tokens]\nfixed_length = true\nmax_length_tokens = 128\n"
+            "[training]\nsentence_group = 2",
+            "training.sentence_group and tokens.fixed_length contradict",
         ),
-        ("summary = 'x'\n[training]\nshort_texts = 0", "short_texts is 0; expected at least 1"),
+        (
+            "summary = 'x'\n[training]\nsentence_group = 0",
+            "sentence_group is 0; expected at least 1",
+        ),
         ("summary = 'x'\n[training]\nsegments = -1", "segments is -1; expected at least 0"),
     ],
 )

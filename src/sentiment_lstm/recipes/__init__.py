@@ -97,9 +97,9 @@ class TrainingSettings:
     adversarial_epsilon: float = 0.0
     adversarial_every: int = 1  # batches; the others are read once
     segments: int = 0  # the most that are read of a review, others in every epoch; 0 reads all
-    short_texts: int = 1  # of one segment, that stand in a batch in the place of one review
     sentences: int = 0  # drawn from the reviews and trained on beside them
     negations: int = 0  # clauses of reviews, as they stand and denied; where labels are two
+    sentence_group: int = 1  # sentences or clauses that stand in the place of one review of a batch
 
     def __post_init__(self) -> None:
         _check_range("training.epochs", self.epochs, low=1)
@@ -115,9 +115,9 @@ class TrainingSettings:
         _check_range("training.adversarial_epsilon", self.adversarial_epsilon, low=0)
         _check_range("training.adversarial_every", self.adversarial_every, low=1)
         _check_range("training.segments", self.segments, low=0)
-        _check_range("training.short_texts", self.short_texts, low=1)
         _check_range("training.sentences", self.sentences, low=0)
         _check_range("training.negations", self.negations, low=0)
+        _check_range("training.sentence_group", self.sentence_group, low=1)
         _check_choice("training.schedule", self.schedule, SCHEDULES)
         _check_choice("training.precision", self.precision, PRECISIONS)
         if self.patience and not self.validation_size:
@@ -180,19 +180,16 @@ class Recipe:
                 "tokens.fixed_length and model.ngram_buckets contradict each other: the n-gram "
                 "channel reads whole reviews. Set one of them to false or 0."
             )
-        for name, off in (("segments", 0), ("short_texts", 1)):
-            if getattr(self.training, name) == off:
-                continue
-            if not self.model.segment_length:
-                raise RecipeError(
-                    f"training.{name} counts segments, but model.segment_length is 0: a review is "
-                    f"one segment. Set training.{name} to {off}, or model.segment_length."
-                )
-            if self.tokens.fixed_length:
+        if self.training.segments and not self.model.segment_length:
+            raise RecipeError(
+                "training.segments leaves segments of a review out, but model.segment_length is 0: "
+                "a review is one segment. Set one of them to another value."
+            )
+        for name, off in (("segments", 0), ("sentence_group", 1)):
+            if self.tokens.fixed_length and getattr(self.training, name) != off:
                 raise RecipeError(
                     f"training.{name} and tokens.fixed_length contradict each other: all texts are "
-                    f"read at their fixed length. Set training.{name} to {off}, or the other to "
-                    "false."
+                    f"read at one length. Set training.{name} to {off}, or the other to false."
                 )
         if self.model.ngram_buckets and not self.training.validation_size:
             raise RecipeError(
