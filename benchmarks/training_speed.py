@@ -12,7 +12,7 @@ forward, backward, optimizer step.
     library    length buckets, equal segments read side by side and both directions at the same
                time, fused AdamW, clipping, freed memory kept: the LSTM of the recipe. Its n-gram
                table is left out, because it is fitted apart from the LSTM, and so is adversarial
-               training, which reads each batch twice
+               training, which reads batches twice
     bfloat16   the same with the LSTM in bfloat16, as the recipe trains it where the processor
                multiplies that in hardware; left out elsewhere
     matmul     a large matrix multiplication in the same precision: the most that the machine can do
@@ -208,7 +208,7 @@ def _markdown(content: dict[str, Any]) -> str:
         f"and the median of {content['rounds']} timed passes counts; {machine}; "
         f"{versions}. GFLOP/s are the LSTM's on real tokens; the limit is a matrix "
         f"multiplication of size {_MATMUL_SIZE} in the same precision. Each reads a batch once; "
-        "adversarial training, which the recipe `default` has, reads it twice.\n"
+        "adversarial training, which the recipe `default` has, reads every second one twice.\n"
     )
 
 

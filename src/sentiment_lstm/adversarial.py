@@ -1,4 +1,4 @@
-"""Adversarial training: every batch is read twice, the second time with its words made harder.
+"""Adversarial training: a batch is read twice, the second time with its words made harder.
 
 The embeddings of a review are moved a little way in the direction in which its loss rises fastest
 (Miyato, Dai & Goodfellow 2017, arXiv 1605.07725). Where the targets are what a teacher says of
