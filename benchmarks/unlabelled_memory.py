@@ -171,7 +171,13 @@ def _measure(corpus: Path, source: str, recipe: str, steps: int) -> dict[str, An
             )
         with memory.stage("training"):
             trainer = make_trainer(
-                model, chosen, train=lessons.rows, validation=None, work=work / "training", seed=0
+                model,
+                chosen,
+                train=lessons.rows,
+                reviews=lessons.reviews,
+                validation=None,
+                work=work / "training",
+                seed=0,
             )
             trainer.args.max_steps = steps
             trainer.train()

@@ -150,6 +150,7 @@ class Bench:
             model,
             recipe,
             train=lessons.rows,
+            reviews=lessons.reviews,
             validation=self.tokenized(self.validation, recipe),
             work=work,
             seed=self.seed,
