@@ -67,7 +67,7 @@ def library_loop(
             _train_once(model, loader, optimizer, max_gradient_norm=settings.max_gradient_norm)
 
     share = padding_share(
-        lengths,
+        lengths.item,
         list(sampler),
         batch_size=settings.batch_size,
         computed_tokens=model.computed_tokens,
@@ -100,7 +100,7 @@ def plain_loop(
         return int(batch.sum() if model.packed else batch.max() * len(batch))
 
     share = padding_share(
-        lengths,
+        lengths.item,
         np.random.default_rng(seed).permutation(len(rows)).tolist(),
         batch_size=settings.batch_size,
         computed_tokens=computed_tokens,

@@ -96,13 +96,13 @@ def test_padding_share_compares_the_tokens_with_the_steps_computed_for_them():
 
     def share(batch_size: int) -> float:
         return padding_share(
-            [2, 6, 4], [0, 2, 1], batch_size=batch_size, computed_tokens=computed_tokens
+            [2, 6, 4].__getitem__, [0, 2, 1], batch_size=batch_size, computed_tokens=computed_tokens
         )
 
     assert share(1) == 0.0
     assert share(2) == pytest.approx(1 - 12 / 14)
     assert share(3) == pytest.approx(1 - 12 / 18)
-    together = [np.array([2, 6]), np.array([4])]
+    together = [np.array([2, 6]), np.array([4])].__getitem__
     assert padding_share(
         together, [1, 0], batch_size=2, computed_tokens=computed_tokens
     ) == pytest.approx(share(3))
@@ -114,7 +114,9 @@ def test_buckets_and_segments_leave_little_padding():
 
     def share(order: list[int], segment_length: int | None) -> float:
         model = small_model(segment_length=segment_length)
-        return padding_share(LENGTHS, order, batch_size=50, computed_tokens=model.computed_tokens)
+        return padding_share(
+            LENGTHS.item, order, batch_size=50, computed_tokens=model.computed_tokens
+        )
 
     assert share(shuffled, None) > 0.4
     assert share(list(sampler), 64) < 0.12

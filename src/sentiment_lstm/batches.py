@@ -236,7 +236,7 @@ def segment_bounds(
 
 
 def padding_share(
-    lengths: Sequence[int] | Sequence[NDArray[np.int64]] | NDArray[np.int64],
+    lengths: Callable[[int], int | NDArray[np.int64]],
     order: Sequence[int] | NDArray[np.int64],
     *,
     batch_size: int,
@@ -245,14 +245,14 @@ def padding_share(
     """Share of the LSTM's steps that fall on padding, from 0 to 1, for reviews in a given order.
 
     Args:
-        lengths: N times the tokens of a review, or of several (K,) that a batch counts as one.
-        order: positions into `lengths`, as a sampler gives them.
+        lengths: gives the tokens of a review, or of the several (K,) that a batch counts as one.
+        order: what it is asked for, as a sampler gives it.
         batch_size: how many of these a batch has.
         computed_tokens: the steps that a batch of such lengths takes, as the model counts them.
     """
     computed = read = 0
     for start in range(0, len(order), batch_size):
-        batch = np.hstack([lengths[place] for place in order[start : start + batch_size]])
+        batch = np.hstack([lengths(place) for place in order[start : start + batch_size]])
         computed += computed_tokens(torch.from_numpy(batch).long())
         read += int(batch.sum())
     return 1.0 - read / computed if computed else 0.0

@@ -87,7 +87,6 @@ class SentenceGroups(Dataset):
 
     Attributes:
         lengths: (G,) int64, tokens of the longest text of each group.
-        member_lengths: G times (K,) int64, those of all its texts.
     """
 
     def __init__(
@@ -99,14 +98,13 @@ class SentenceGroups(Dataset):
         size: int,
         seed: int,
     ) -> None:
-        self._rows = rows
+        self._rows, self._row_lengths = rows, lengths
         others = np.random.default_rng(seed).permutation(np.arange(reviews, len(lengths)))
         others = others[np.argsort(lengths[others], kind="stable")]
         self._members = np.concatenate([np.arange(reviews), others])
         starts = [np.arange(reviews), np.arange(reviews, len(lengths) + size, size)]
         self._starts = np.concatenate(starts).clip(max=len(lengths))
-        self.member_lengths = [lengths[self.members(group)] for group in range(len(self))]
-        self.lengths = np.array([members.max() for members in self.member_lengths])
+        self.lengths = np.maximum.reduceat(lengths[self._members], self._starts[:-1])
 
     def __len__(self) -> int:
         return len(self._starts) - 1
@@ -114,6 +112,10 @@ class SentenceGroups(Dataset):
     def members(self, group: int) -> NDArray[np.int64]:
         """Give the rows that stand together."""
         return self._members[self._starts[group] : self._starts[group + 1]]
+
+    def member_lengths(self, group: int) -> NDArray[np.int64]:
+        """Give their tokens: (K,)."""
+        return self._row_lengths[self.members(group)]
 
     def __getitem__(self, group: int) -> list[Row]:
         return self.__getitems__([group])

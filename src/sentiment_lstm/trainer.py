@@ -289,7 +289,7 @@ class SentimentTrainer(ranks.RankTrainer):
         """Share of the LSTM's steps that fall on padding, over one epoch of training."""
         data: Any = self.train_dataset
         return padding_share(
-            data.member_lengths if isinstance(data, SentenceGroups) else self._lengths,
+            data.member_lengths if isinstance(data, SentenceGroups) else self._lengths.item,
             list(self._sampler()),
             batch_size=self.args.per_device_train_batch_size,
             computed_tokens=self.accelerator.unwrap_model(self.model).computed_tokens,
