@@ -14,7 +14,11 @@ from sentiment_lstm.metrics import score_predictions
 from sentiment_lstm.recipes import load_recipe, recipe_from_dict
 from tests.drawn_logits import drawn
 
-TRAINING = {"data": {"source": "reviews.csv"}, "facts": {"Recipe": "default"}}
+TRAINING = {
+    "data": {"source": "reviews.csv"},
+    "facts": {"Recipe": "default"},
+    "recipe": load_recipe("default").to_dict(),
+}
 
 
 def card(calibration: Calibration | None, test: dict[str, Any] | None) -> str:

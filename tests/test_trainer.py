@@ -43,6 +43,7 @@ def test_certain_probabilities_train_as_class_ids_do(
     settings = [f"training.label_smoothing={smoothing}", "model.ngram_buckets=0"]
     if fixed:
         settings += ["tokens.max_length_tokens=64", "tokens.fixed_length=true"]
+        settings += ["training.segments=0", "training.sentence_group=1"]
     recipe = override(quick_recipe, [*settings, "model.pretrained_embeddings=false"])
     certain = as_probabilities(tokenized, 1.0)
     hard = history(recipe, tokenized, tokenized, tmp_path / "hard")

@@ -64,7 +64,8 @@ def model_card(
     template = (resources.files("sentiment_lstm") / "templates" / "card.md.jinja").read_text(
         "utf-8"
     )
-    settings = {key: recipe.to_dict()[key] for key in ("tokens", "model", "training")}
+    # As written with the model: a setting added since then is none that it was trained with.
+    settings = {key: training["recipe"][key] for key in ("tokens", "model", "training")}
     # Markdown, not HTML: escaping would put entities into the card.
     environment = Environment(trim_blocks=False, undefined=StrictUndefined, autoescape=False)
     return (

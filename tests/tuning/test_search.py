@@ -244,7 +244,8 @@ def test_values_that_contradict_each_other_end_a_trial_not_the_search(
     )
     few = DatasetDict(train=reviews["train"].select(range(60)))
     output = tmp_path / "study"
-    result = tune(few, recipe, output, trials=6, space=space, pruner="none", seed=3)
+    whole = override(recipe, ["training.segments=0"])  # which would contradict no segments as well
+    result = tune(few, whole, output, trials=6, space=space, pruner="none", seed=3)
     by_length = {
         length: {
             (at.state, "pooling='last'" in at.note)

@@ -88,7 +88,8 @@ def test_a_missing_space_is_named(tmp_path: Path):
 
 
 def test_a_value_may_need_another_setting_of_the_space_beside_it(tmp_path: Path):
-    recipe = override(load_recipe("default"), ["training.patience=0", "model.ngram_buckets=0"])
+    whole = ["training.segments=0", "training.sentence_group=1", "model.ngram_buckets=0"]
+    recipe = override(load_recipe("default"), whole)
     fixed = "[tokens.fixed_length]\nchoices = [false, true]\n"
     with pytest.raises(RecipeError, match=r"\[tokens.fixed_length\] holds True, .*no length"):
         read(fixed, tmp_path, recipe)
