@@ -4,9 +4,8 @@ import csv
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from datasets import DatasetDict
@@ -14,34 +13,20 @@ from typer.testing import CliRunner
 
 from sentiment_lstm.cli import app
 from sentiment_lstm.recipes import load_recipe, recipe_names, recipe_text
+from tests.processes import run_command
 
 ONE_LINE = {"COLUMNS": "1000", "TERM": "dumb"}
 
 
 def run(
     *arguments: str | Path, stdin: str | bytes | None = None, cwd: Path | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user does, in a process of its own."""
+) -> CompletedProcess[str]:
+    """Run the command as a user does, in a process of its own, with nothing wrapped."""
     content = stdin.encode() if isinstance(stdin, str) else stdin
-    done = subprocess.run(
-        [sys.executable, "-m", "sentiment_lstm", *map(str, arguments)],
-        capture_output=True,
-        input=content or b"",
-        cwd=cwd,
-        env={**_environment(), **ONE_LINE},
-    )
-    return subprocess.CompletedProcess(
-        done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
-    )
+    return run_command(*arguments, stdin=content or b"", cwd=cwd, environment=ONE_LINE)
 
 
-def _environment() -> dict[str, str]:
-    import os
-
-    return dict(os.environ)
-
-
-def assert_user_error(done: subprocess.CompletedProcess[str], *parts: str) -> None:
+def assert_user_error(done: CompletedProcess[str], *parts: str) -> None:
     """One sentence on standard error, exit status 2, and no traceback."""
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr

@@ -1,10 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -23,7 +19,9 @@ from sentiment_lstm.errors import DataError, ModelError, RecipeError, SaveError
 from sentiment_lstm.finetuning import FinetuningSettings, TeacherEpoch, finetune_teacher
 from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.teachers import load_teacher
+from tests.conftest import ROOT
 from tests.contracts import assert_same_weights
+from tests.processes import start_code
 from tests.test_cli import assert_user_error, run
 from tests.tiny_encoders import save_classifier, save_encoder
 
@@ -160,15 +158,12 @@ def test_the_line_break_rule_is_saved_with_the_teacher(finetuned):
 
 def test_a_killed_and_resumed_training_ends_with_the_weights_of_an_undisturbed_one(tmp_path: Path):
     save_encoder(tmp_path / "encoder")
-    running = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(tmp_path)], cwd=Path(__file__).parents[1]
-    )
+    running = start_code(SCRIPT, tmp_path, cwd=ROOT)
     work = tmp_path / "killed.training"
     while (checkpoint := runs.newest_checkpoint(work)) is None:
-        assert running.poll() is None, "the training ended before it could be killed"
+        running.assert_running()
         time.sleep(0.01)
-    os.kill(running.pid, signal.SIGKILL)
-    running.wait()
+    running.kill()
     assert checkpoint.name == "checkpoint-4", "in the middle of the first epoch of 18 batches"
     assert not (tmp_path / "killed").exists()
     with pytest.raises(SaveError, match="holds an unfinished training"):

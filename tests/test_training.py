@@ -2,10 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -22,6 +18,7 @@ from sentiment_lstm.recipes import Recipe, load_recipe, override
 from sentiment_lstm.tokens import load_tokenizer
 from sentiment_lstm.training import EpochRecord, train
 from tests import contracts
+from tests.processes import run_code, start_code
 
 # Trains as the tests do, in a process of its own that can be killed.
 TRAIN_SCRIPT = """
@@ -84,24 +81,21 @@ def test_a_killed_and_resumed_training_ends_with_the_weights_of_an_undisturbed_o
 ):
     (tmp_path / "recipe.toml").write_text(RECIPE)
     sentences.save_to_disk(tmp_path / "reviews")
-    command = [sys.executable, "-c", TRAIN_SCRIPT, str(tmp_path)]
-    running = subprocess.Popen([*command, "killed"], stdout=subprocess.PIPE, text=True)
-    assert running.stdout is not None
-    while running.stdout.readline().strip() != "2":
-        assert running.poll() is None, "the training ended before it could be killed"
+    running = start_code(TRAIN_SCRIPT, tmp_path, "killed")
+    running.wait_for_line("2")
     work = tmp_path / "killed.training"
     while runs.newest_checkpoint(work) is None:
         time.sleep(0.01)
-    os.kill(running.pid, signal.SIGKILL)
-    running.wait()
-    running.stdout.close()
+    running.assert_running()
+    running.kill()
     assert not (tmp_path / "killed").exists()
 
-    again = [*command, "killed", "--resume"]
-    resumed = subprocess.run(again, capture_output=True, text=True, check=True)
+    resumed = run_code(TRAIN_SCRIPT, tmp_path, "killed", "--resume")
+    assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout.split()[0] in {"2", "3"}, "it must not begin again"
     # In a process of its own as well: what other tests have set must not matter.
-    subprocess.run([*command, "undisturbed"], capture_output=True, check=True)
+    undisturbed = run_code(TRAIN_SCRIPT, tmp_path, "undisturbed")
+    assert undisturbed.returncode == 0, undisturbed.stderr
     assert_same_weights(tmp_path / "killed", tmp_path / "undisturbed")
     assert not work.exists()
 

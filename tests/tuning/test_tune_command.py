@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 from sentiment_lstm.tuning.space import default_space_text
+from tests.processes import run_code
 from tests.test_cli import assert_user_error, run
 
 
@@ -28,7 +27,5 @@ def test_without_optuna_one_sentence_says_what_to_install(tmp_path: Path):
         "import sys; sys.modules['optuna'] = None; from sentiment_lstm.cli import main;"
         "sys.argv = ['sentiment-lstm', 'tune', 'movie-reviews']; main()"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
-    )
+    done = run_code(code, cwd=tmp_path)
     assert_user_error(done, "Tuning needs Optuna", "pip install 'sentiment-lstm[tune]'")
