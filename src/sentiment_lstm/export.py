@@ -17,6 +17,7 @@ import datasets
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch._dynamo import config as dynamo_config
 
 from sentiment_lstm import artefact, prediction, runtime
 from sentiment_lstm.batches import collate_ragged
@@ -152,7 +153,8 @@ def _write_onnx(model: SentimentModel, path: Path) -> None:
     attention_mask = torch.ones_like(input_ids)
     attention_mask[1, length // 2 :] = 0
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
-    with quiet_exporter():
+    # The cache compares every shape with those before, which takes longer than to compute it anew.
+    with quiet_exporter(), dynamo_config.patch(fake_tensor_cache_enabled=False):
         program = torch.onnx.export(
             graph,
             (input_ids, attention_mask),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,20 @@ WORKERS = 2
 
 
 @pytest.fixture(scope="package")
-def here() -> Iterator[None]:
+def object_store() -> Iterator[tuple[str, int]]:
+    """Where the S3 server of a test will answer, which the workers are told when they start."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        host, port = free.getsockname()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "key")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        yield host, port
+
+
+@pytest.fixture(scope="package")
+def here(object_store: tuple[str, int]) -> Iterator[None]:
     """Ray on this machine, started once for all the tests that only need it running."""
     ray.init(
         num_cpus=WORKERS,
@@ -26,6 +40,12 @@ def here() -> Iterator[None]:
     )
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="package")
+def address(here: None) -> str:
+    """Where a process of its own finds that Ray, which it would take long to start."""
+    return ray.get_runtime_context().gcs_address
 
 
 @pytest.fixture(scope="session")

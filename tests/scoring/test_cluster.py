@@ -38,9 +38,9 @@ def test_a_machine_lost_in_the_middle_changes_no_byte(
         repeated = [f"{name} {text} {number}" for number in range(30) for text in texts]
         write_csv(tmp_path / "in" / f"{name}.csv", repeated)
     command = [sys.executable, "-m", "sentiment_lstm", "score", str(tmp_path / "in")]
-    model = ["--model", str(exported)]
+    options = ["--model", str(exported), "--address", cluster.address]
     run = subprocess.Popen(
-        [*command, str(tmp_path / "out"), *model, "--address", cluster.address],
+        [*command, str(tmp_path / "out"), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -55,5 +55,5 @@ def test_a_machine_lost_in_the_middle_changes_no_byte(
     assert run.returncode == 0, said
     assert f"{3 * 30 * len(texts):,} rows in" in said
 
-    subprocess.run([*command, str(tmp_path / "alone"), *model], check=True, capture_output=True)
+    subprocess.run([*command, str(tmp_path / "alone"), *options], check=True, capture_output=True)
     assert tree(tmp_path / "out") == tree(tmp_path / "alone")

@@ -36,11 +36,11 @@ def undisturbed(many: Path, exported: Path, tmp_path_factory: pytest.TempPathFac
     return output
 
 
-def start(source: Path, output: Path, model: Path) -> subprocess.Popen[str]:
+def start(source: Path, output: Path, model: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "sentiment_lstm", "score"),
-            *(str(source), str(output), "--model", str(model)),
+            *(str(source), str(output), "--model", str(model), *options),
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -61,9 +61,11 @@ def wait_for(happened: Callable[[], bool], process: subprocess.Popen[str]) -> No
 
 
 @pytest.fixture
-def begun(many: Path, exported: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def begun(
+    many: Path, exported: Path, address: str, tmp_path: Path
+) -> Iterator[subprocess.Popen[str]]:
     """A run that has done a few of its parts."""
-    with start(many, tmp_path / "out", exported) as process:
+    with start(many, tmp_path / "out", exported, "--address", address) as process:
         wait_for(lambda: len(parts(tmp_path / "out")) >= 4, process)
         yield process
         process.kill()
@@ -74,6 +76,7 @@ def test_a_killed_driver_is_gone_on_with_and_changes_no_byte(
     many: Path,
     exported: Path,
     undisturbed: Path,
+    address: str,
     tmp_path: Path,
 ):
     output = tmp_path / "out"
@@ -83,7 +86,7 @@ def test_a_killed_driver_is_gone_on_with_and_changes_no_byte(
     time.sleep(1)  # until its workers are gone, too
     kept = {path: path.stat().st_mtime_ns for path in parts(output)}
     assert kept
-    again = start(many, output, exported)
+    again = start(many, output, exported, "--address", address)
     wait_for(lambda: len(parts(output)) > len(kept), again)
     now = {path: path.stat().st_mtime_ns for path in kept if path.exists()}
     assert now.items() <= kept.items()  # nothing is scored twice
@@ -98,7 +101,7 @@ def test_a_killed_worker_is_replaced_and_changes_no_byte(
 ):
     scoring = [
         child
-        for child in psutil.Process(begun.pid).children(recursive=True)
+        for child in psutil.Process().children(recursive=True)  # of the Ray started here
         if "_Worker" in child.name() or "_Worker" in " ".join(child.cmdline())
     ]
     assert scoring
@@ -137,11 +140,11 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_named_and_gone_on_with_once_there_is_room(
-    small_disk: Path, many: Path, exported: Path, undisturbed: Path
+    small_disk: Path, many: Path, exported: Path, undisturbed: Path, address: str
 ):
     output = small_disk / "out"
     (small_disk / "other").write_bytes(b"x" * 300_000)
-    stopped = start(many, output, exported)
+    stopped = start(many, output, exported, "--address", address)
     said, _ = stopped.communicate(timeout=LIMIT_S)
     assert stopped.returncode == 1, said
     assert "could not be kept (No space left on device)" in said
@@ -149,7 +152,7 @@ def test_a_full_disk_is_named_and_gone_on_with_once_there_is_room(
     kept = {path: path.stat().st_mtime_ns for path in parts(output)}
     assert kept
     subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
-    again = start(many, output, exported)
+    again = start(many, output, exported, "--address", address)
     said, _ = again.communicate(timeout=LIMIT_S)
     assert again.returncode == 0, said
     assert tree(output) == tree(undisturbed)

@@ -179,10 +179,10 @@ def command(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_bad_files_are_named_and_the_good_ones_finished(
-    hundred: Path, exported: Path, tmp_path: Path
+    hundred: Path, exported: Path, address: str, tmp_path: Path
 ):
     output = tmp_path / "out"
-    done = command(hundred, output, "--model", exported)
+    done = command(hundred, output, "--model", exported, "--address", address)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     manifest = json.loads((output / "manifest.json").read_text())
@@ -276,28 +276,27 @@ def test_nothing_to_score_is_named(tmp_path: Path):
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def bucket(object_store: tuple[str, int]) -> Iterator[str]:
     """A bucket of an S3 server on this machine."""
     from moto.server import ThreadedMotoServer
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    host, port = object_store
+    server = ThreadedMotoServer(ip_address=host, port=port, verbose=False)
     server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     store = fsspec.filesystem("s3", skip_instance_cache=True)
     store.mkdir("reviews")
     yield "s3://reviews"
     server.stop()
 
 
-def test_an_object_store_in_and_out(bucket: str, exported: Path, tmp_path: Path, texts: list[str]):
+def test_an_object_store_in_and_out(
+    bucket: str, exported: Path, address: str, tmp_path: Path, texts: list[str]
+):
     path = write_csv(tmp_path / "in" / "a.csv", texts[:20])
     write_csv(tmp_path / "in" / "deep" / "b.csv", ["one", ""])
     store = fsspec.filesystem("s3", skip_instance_cache=True)
     store.put(str(tmp_path / "in"), f"{bucket}/in", recursive=True)
-    there = [f"{bucket}/in/**/*.csv", f"{bucket}/out", "--model", exported]
+    there = [f"{bucket}/in/**/*.csv", f"{bucket}/out", "--model", exported, "--address", address]
     done = command(*there)
     assert done.returncode == 0, done.stderr
     assert "22 rows in = 21 scored + 1 rejected." in done.stdout
