@@ -20,6 +20,30 @@ from sentiment_lstm.training import train
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault(SWITCH, "1")  # for the tests that import ONNX Runtime by themselves
+# They begin first, so that in the end no process is left alone with one of them.
+_LONGEST_FILES = (
+    "test_readme.py",
+    "scoring/test_score.py",
+    "test_export.py",
+    "scoring/test_resume.py",
+    "test_ranks.py",
+    "test_speed_benchmarks.py",
+    "test_benchmarks.py",
+    "test_estimator.py",
+    "tuning/test_search.py",
+    "scoring/test_cluster.py",
+    "test_teaching.py",
+    "test_wheel.py",
+    "test_notebook.py",
+    "test_star_ratings.py",
+    "serving/test_transformers_js.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first, and leave the order of all others."""
+    places = {ROOT / "tests" / name: place for place, name in enumerate(_LONGEST_FILES)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="module", autouse=True)
