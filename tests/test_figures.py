@@ -22,7 +22,6 @@ from sentiment_lstm.figures import (
     save_figure,
     style_axes,
 )
-from sentiment_lstm.files import write_file
 
 HISTORY = [
     {
@@ -120,13 +119,6 @@ def test_what_stands_there_survives_a_picture_that_cannot_be_written(tmp_path: P
         save_figure(drawn(), folder)
     assert [path.name for path in tmp_path.iterdir()] == ["figure.png"]
     assert (folder / "inside").is_dir()
-
-
-def test_a_file_in_place_of_a_folder_is_named(tmp_path: Path):
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(SaveError, match="cannot be written"):
-        write_file(tmp_path / "file" / "a.txt", b"new")
-    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_negative_and_positive_have_their_colours_and_many_classes_are_told_apart():

@@ -202,7 +202,8 @@ def test_a_teacher_of_another_number_of_classes_is_refused(tmp_path: Path):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(SaveError, match="could not be written"):
+    told = r"^\S+/labels: the soft labels could not be written \(Not a directory\)\. Free"
+    with pytest.raises(SaveError, match=told):
         label(LengthTeacher(), tmp_path / "file" / "labels")
 
 

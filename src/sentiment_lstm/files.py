@@ -21,7 +21,10 @@ def write_file(path: str | Path, content: bytes) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            aside.write_bytes(content)
+            with aside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())  # before the name, or a power cut leaves the name alone
             os.replace(aside, path)
         finally:
             aside.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ import datasets
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -25,6 +25,7 @@ from sentiment_lstm.batches import (
     on_disk,
     segment_bounds,
 )
+from sentiment_lstm.files import write_file
 from sentiment_lstm.foretelling import Foretelling
 from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.recipes import PretrainingSettings
@@ -132,9 +133,7 @@ def _keep(model: SentimentModel, path: Path) -> None:
         for name, tensor in model.state_dict().items()
         if name.startswith(("embedding.", "encoder."))
     }
-    aside = path.with_name(f"{path.name}.new")
-    save_file(kept, aside)
-    aside.replace(path)
+    write_file(path, save(kept))
     for folder in path.parent.glob("checkpoint-*"):
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from sentiment_lstm.errors import DataError, ModelError, SaveError
+from sentiment_lstm.files import write_file
 from sentiment_lstm.text import hash_text
 
 if TYPE_CHECKING:
@@ -91,7 +91,10 @@ def soft_labels(
         if part is None:
             part = _ask(teacher, chunk, start, shape[1])
             metadata = {_CHECKSUM: _checksum(part, seal)}
-            _write(path, save({_PROBABILITIES: part}, metadata=metadata))
+            try:
+                write_file(path, save({_PROBABILITIES: part}, metadata=metadata))
+            except OSError as error:
+                raise _not_written(folder, error) from error
         probabilities[start : start + len(chunk)] = part
         if on_progress:
             on_progress(len(chunk))
@@ -118,7 +121,7 @@ def _open(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
                     "--soft-labels."
                 )
             folder.mkdir(parents=True, exist_ok=True)
-            _write(path, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
+            write_file(path, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
             return manifest
     except OSError as error:
         raise _not_written(folder, error) from error
@@ -195,19 +198,6 @@ def _ask(teacher: Teacher, texts: Sequence[str], start: int, classes: int) -> ND
 
 def _checksum(part: NDArray[np.float32], seal: str) -> str:
     return hashlib.sha256(seal.encode() + part.tobytes()).hexdigest()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file aside and rename it, so that it is there whole or not at all."""
-    aside = path.with_name(f".{path.name}.new")
-    try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except OSError as error:
-        raise _not_written(path.parent, error) from error
 
 
 def _not_written(folder: Path, error: OSError) -> SaveError:
