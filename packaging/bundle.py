@@ -13,7 +13,6 @@ from sentiment_lstm import artefact, runs, runtime
 from sentiment_lstm.card import model_card
 from sentiment_lstm.data import load_reviews
 from sentiment_lstm.evaluation import evaluate
-from sentiment_lstm.recipes import recipe_from_dict
 
 BUNDLED = Path(__file__).resolve().parents[1] / "src" / "sentiment_lstm" / "bundled"
 FILES = (
@@ -58,7 +57,6 @@ def describe(folder: Path) -> None:
     artefact.write_json(folder / artefact.TRAINING, training)
     card = model_card(
         name=NAME,
-        recipe=recipe_from_dict(training["recipe"]),
         labels=runtime.load(folder).labels,
         metrics=artefact.read_json(folder / artefact.METRICS),
         training=training,

@@ -6,12 +6,14 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 import torch
 from datasets import DatasetDict
 from filelock import FileLock
 
+from sentiment_lstm import artefact
 from sentiment_lstm.data import load_reviews
 from sentiment_lstm.export import export
 from sentiment_lstm.recipes import Recipe, load_recipe, override
@@ -38,6 +40,8 @@ _LONGEST_FILES = (
     "test_star_ratings.py",
     "serving/test_transformers_js.py",
 )
+
+_MadeOnce: TypeAlias = Callable[[str, Callable[[Path], None]], Path]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -98,28 +102,23 @@ def quick_recipe() -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable], Path]:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> _MadeOnce:
     """Makes a folder that all processes of a test run share, in the first that asks for it."""
     own = tmp_path_factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
-    def made(name: str, make: Callable[[Path], object]) -> Path:
+    def made(name: str, make: Callable[[Path], None]) -> Path:
         folder = shared / name
         with FileLock(shared / f"{name}.lock"):
             if not folder.is_dir():
-                new = shared / f"{name}.new"
-                new.mkdir()
-                make(new / "model")
-                new.rename(folder)
+                artefact.replace_folder(folder, lambda new: make(new / "model"))
         return folder / "model"
 
     return made
 
 
 @pytest.fixture(scope="session")
-def trained(
-    made_once: Callable[[str, Callable], Path], sentences: DatasetDict, quick_recipe: Recipe
-) -> Path:
+def trained(made_once: _MadeOnce, sentences: DatasetDict, quick_recipe: Recipe) -> Path:
     """The folder of a model that was really trained, with test metrics; read it, never write it."""
 
     def make(output: Path) -> None:
@@ -129,7 +128,7 @@ def trained(
 
 
 @pytest.fixture(scope="session")
-def exported(made_once: Callable[[str, Callable], Path], trained: Path) -> Path:
+def exported(made_once: _MadeOnce, trained: Path) -> Path:
     """A copy of the trained folder with its 32-bit ONNX file, whose answers depend on no neighbour.
 
     Read it, never write it.

@@ -13,15 +13,17 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
 
 __all__ = ["Started", "run_code", "run_command", "start_code"]
+
+_Found = TypeVar("_Found")
 
 _COMMAND = "from sentiment_lstm.cli import main; main()"
 _FORK_SERVER = multiprocessing.get_context("forkserver")
@@ -48,15 +50,20 @@ class Started:
         """What it has written to `stdout` or `stderr` so far."""
         return (self._streams / stream).read_bytes().decode()
 
-    def wait_for_line(self, line: str) -> None:
-        """Wait until it has printed this line.
+    def wait_until(self, happened: Callable[[], _Found | None]) -> _Found:
+        """Wait for something that it does, and give the first answer that is not false.
 
         Raises:
             AssertionError: it ended before.
         """
-        while line not in self.read().splitlines():
+        while not (found := happened()):
             self.assert_running()
             time.sleep(0.01)
+        return found
+
+    def wait_for_line(self, line: str) -> None:
+        """Wait until it has printed this line; raises as `wait_until` does."""
+        self.wait_until(lambda: line in self.read().splitlines())
 
     def assert_running(self) -> None:
         """Fail with what it has to say if it has ended."""

@@ -11,7 +11,7 @@ from sentiment_lstm import artefact, runs
 from sentiment_lstm.calibration import Calibration, calibrate
 from sentiment_lstm.card import model_card
 from sentiment_lstm.metrics import score_predictions
-from sentiment_lstm.recipes import load_recipe, recipe_from_dict
+from sentiment_lstm.recipes import load_recipe
 from tests.drawn_logits import drawn
 
 TRAINING = {
@@ -25,7 +25,6 @@ def card(calibration: Calibration | None, test: dict[str, Any] | None) -> str:
     """The card of a model named `mine`, its line breaks as spaces."""
     text = model_card(
         name="mine",
-        recipe=load_recipe("default"),
         labels=["negative", "positive"],
         metrics={} if test is None else {"test": test},
         training=TRAINING,
@@ -87,7 +86,6 @@ def test_the_card_of_the_packages_model_is_that_of_its_files_and_shows_what_work
     shown = (folder / artefact.CARD).read_text(encoding="utf-8")
     assert shown == model_card(
         name="sentiment-lstm-imdb",
-        recipe=recipe_from_dict(training["recipe"]),
         labels=sentiment_lstm.load().labels,
         metrics=artefact.read_json(folder / artefact.METRICS),
         training=training,

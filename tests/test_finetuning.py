@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -160,9 +159,7 @@ def test_a_killed_and_resumed_training_ends_with_the_weights_of_an_undisturbed_o
     save_encoder(tmp_path / "encoder")
     running = start_code(SCRIPT, tmp_path, cwd=ROOT)
     work = tmp_path / "killed.training"
-    while (checkpoint := runs.newest_checkpoint(work)) is None:
-        running.assert_running()
-        time.sleep(0.01)
+    checkpoint = running.wait_until(lambda: runs.newest_checkpoint(work))
     running.kill()
     assert checkpoint.name == "checkpoint-4", "in the middle of the first epoch of 18 batches"
     assert not (tmp_path / "killed").exists()

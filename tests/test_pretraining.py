@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -86,9 +85,8 @@ def test_killed_and_called_again_it_ends_with_the_weights_of_an_undisturbed_one(
     (tmp_path / "recipe.toml").write_text(RECIPE)
     sentences["train"].save_to_disk(tmp_path / "reviews")
     running = start_code(PRETRAIN_SCRIPT, tmp_path, "killed")
-    while not (tmp_path / "killed").is_dir() or runs.newest_checkpoint(tmp_path / "killed") is None:
-        running.assert_running()
-        time.sleep(0.01)
+    work = tmp_path / "killed"
+    running.wait_until(lambda: work.is_dir() and runs.newest_checkpoint(work))
     running.kill()
     assert not (tmp_path / "killed" / "pretrained.safetensors").exists()
     for name in ("killed", "undisturbed"):

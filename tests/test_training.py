@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -84,8 +83,7 @@ def test_a_killed_and_resumed_training_ends_with_the_weights_of_an_undisturbed_o
     running = start_code(TRAIN_SCRIPT, tmp_path, "killed")
     running.wait_for_line("2")
     work = tmp_path / "killed.training"
-    while runs.newest_checkpoint(work) is None:
-        time.sleep(0.01)
+    running.wait_until(lambda: runs.newest_checkpoint(work))
     running.assert_running()
     running.kill()
     assert not (tmp_path / "killed").exists()

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
-from sentiment_lstm.recipes import Recipe
-
 __all__ = ["model_card"]
 
 _TASK = "text-classification"
@@ -17,7 +15,6 @@ _TASK = "text-classification"
 def model_card(
     *,
     name: str,
-    recipe: Recipe,
     labels: Sequence[str],
     metrics: Mapping[str, Mapping[str, Any]],
     training: Mapping[str, Any],
@@ -28,7 +25,6 @@ def model_card(
 
     Args:
         name: of the model, as the examples load it.
-        recipe: it was trained with.
         labels: the label names.
         metrics: what was measured, by split.
         training: the content of training.json.
@@ -65,14 +61,15 @@ def model_card(
         "utf-8"
     )
     # As written with the model: a setting added since then is none that it was trained with.
-    settings = {key: training["recipe"][key] for key in ("tokens", "model", "training")}
+    trained_with = training["recipe"]
+    settings = {key: trained_with[key] for key in ("tokens", "model", "training")}
     # Markdown, not HTML: escaping would put entities into the card.
     environment = Environment(trim_blocks=False, undefined=StrictUndefined, autoescape=False)
     return (
         environment.from_string(template).render(
             card_data=data.to_yaml().strip(),
             name=name,
-            recipe=recipe,
+            recipe=trained_with,
             labels=labels,
             metrics={split: _with_gaps(values) for split, values in metrics.items()},
             training=training,

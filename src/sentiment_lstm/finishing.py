@@ -21,7 +21,6 @@ from sentiment_lstm.lessons import Lessons, draw_sentences
 from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.ngrams import fit_ngram_channel, ngram_logits
 from sentiment_lstm.prediction import Classifier
-from sentiment_lstm.recipes import Recipe
 from sentiment_lstm.temperature import fit_blend
 from sentiment_lstm.trainer import EpochRecord
 
@@ -131,9 +130,7 @@ def best_epoch(history: list[EpochRecord]) -> int:
     return max(validated, key=lambda record: (record.validation_accuracy, -record.epoch)).epoch
 
 
-def save(
-    result: TrainingResult, classifier: Classifier, recipe: Recipe, run: dict, work: Path
-) -> None:
+def save(result: TrainingResult, classifier: Classifier, run: dict, work: Path) -> None:
     """Write the model folder: the model, its card, its metrics, and how it was trained."""
     metrics: dict[str, Any] = {}
     if result.calibration is not None:
@@ -169,7 +166,6 @@ def save(
         )
         card = model_card(
             name=result.output.name,
-            recipe=recipe,
             labels=classifier.labels,
             metrics=metrics,
             training=training,

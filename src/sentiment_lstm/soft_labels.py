@@ -90,11 +90,7 @@ def soft_labels(
         part = _read_part(path, (len(chunk), shape[1]), seal)
         if part is None:
             part = _ask(teacher, chunk, start, shape[1])
-            metadata = {_CHECKSUM: _checksum(part, seal)}
-            try:
-                write_file(path, save({_PROBABILITIES: part}, metadata=metadata))
-            except OSError as error:
-                raise _not_written(folder, error) from error
+            _write_part(path, part, seal)
         probabilities[start : start + len(chunk)] = part
         if on_progress:
             on_progress(len(chunk))
@@ -120,7 +116,6 @@ def _open(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
                     f"{folder}: holds files that are no soft labels. Name another folder by "
                     "--soft-labels."
                 )
-            folder.mkdir(parents=True, exist_ok=True)
             write_file(path, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
             return manifest
     except OSError as error:
@@ -176,6 +171,14 @@ def _read_part(path: Path, shape: tuple[int, int], seal: str) -> NDArray[np.floa
         return None
     whole = part.shape == shape and part.dtype == np.float32 and _checksum(part, seal) == checksum
     return part if whole else None
+
+
+def _write_part(path: Path, part: NDArray[np.float32], seal: str) -> None:
+    content = save({_PROBABILITIES: part}, metadata={_CHECKSUM: _checksum(part, seal)})
+    try:
+        write_file(path, content)
+    except OSError as error:
+        raise _not_written(path.parent, error) from error
 
 
 def _ask(teacher: Teacher, texts: Sequence[str], start: int, classes: int) -> NDArray[np.float32]:

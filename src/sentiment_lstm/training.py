@@ -301,7 +301,7 @@ def _train(
             stage_seconds=dict(stages.seconds),
             resumed=checkpoint is not None,
         )
-        save(result, classifier, recipe, run, work)
+        save(result, classifier, run, work)
         shutil.rmtree(work, ignore_errors=True)
         return result
 

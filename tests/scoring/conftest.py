@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,20 +15,23 @@ WORKERS = 2
 
 
 @pytest.fixture(scope="package")
-def object_store() -> Iterator[tuple[str, int]]:
-    """Where the S3 server of a test will answer, which the workers are told when they start."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        host, port = free.getsockname()
+def object_store() -> Iterator[None]:
+    """An S3 server on this machine, of which Ray's workers are told when they start."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
         patch.setenv("AWS_ACCESS_KEY_ID", "key")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        yield host, port
+        yield
+    server.stop()
 
 
 @pytest.fixture(scope="package")
-def here(object_store: tuple[str, int]) -> Iterator[None]:
+def here(object_store: None) -> Iterator[None]:
     """Ray on this machine, started once for all the tests that only need it running."""
     ray.init(
         num_cpus=WORKERS,
