@@ -17,11 +17,14 @@ from sentiment_lstm import artefact
 from sentiment_lstm.data import load_reviews
 from sentiment_lstm.export import export
 from sentiment_lstm.recipes import Recipe, load_recipe, override
+from sentiment_lstm.runtime import available_cpus
 from sentiment_lstm.telemetry import SWITCH
 from sentiment_lstm.training import train
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault(SWITCH, "1")  # for the tests that import ONNX Runtime by themselves
+# Ray's workers stand back behind all other processes, and would wait for the other tests to end.
+os.environ.setdefault("RAY_worker_niceness", "0")
 # They begin first, so that in the end no process is left alone with one of them.
 _LONGEST_FILES = (
     "test_readme.py",
@@ -42,6 +45,11 @@ _LONGEST_FILES = (
 )
 
 _MadeOnce: TypeAlias = Callable[[str, Callable[[Path], None]], Path]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Give how many processes run tests: a third of the time each waits for others of its own."""
+    return max(2, available_cpus() * 3 // 2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

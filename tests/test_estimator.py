@@ -27,6 +27,7 @@ SMALL = [
     "model.hidden_size=8",
     "model.pretrained_embeddings=false",
     "model.ngram_buckets=4096",
+    "pretraining.objective=none",
     "training.epochs=1",
     "training.batch_size=16",
     "training.learning_rate=1e-2",

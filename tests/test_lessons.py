@@ -149,7 +149,8 @@ def test_sentences_are_drawn_from_many_reviews_once_each_and_keep_their_label(
         {"text": [REVIEW, "Dull from start to end. Avoid this film.", "No."], "label": [1, 0, 0]},
         features=train.features,
     )
-    drawn = draw_sentences([reviews], 100, features=train.features)
+    # As many as would take for ever if it went on after the last one.
+    drawn = draw_sentences([reviews], 10**12, features=train.features)
     assert dict(zip(drawn["text"], drawn["label"], strict=True)) == {
         "I liked it a lot.": 1,
         "The ending, though!": 1,

@@ -178,15 +178,24 @@ def draw_sentences(
     low, high = _SENTENCE_WORDS
     found: dict[str, int] = {}
     # Several rounds over the reviews where more sentences are wanted than there are reviews; a
-    # text of one sentence gives it once.
+    # text of one sentence gives it once. After a round without a new one only those are drawn from
+    # that are left, so that the next such round is the end.
+    only_left = False
     for _ in range(-(-size // max(len(every), 1)) + 1):
+        before = len(found)
         # Read some at a time, and no more than are needed.
         for text, label in labelled_texts(every, random.permutation(len(every))):
             if len(found) >= size:
                 break
             choice = sentences(text, min_words=low, max_words=high)
+            if only_left:
+                choice = [sentence for sentence in choice if sentence not in found]
             if choice:
                 found.setdefault(choice[int(random.integers(len(choice)))], label)
+        if len(found) == before:
+            if only_left:
+                break
+            only_left = True
     return datasets.Dataset.from_dict(
         {"text": list(found), "label": list(found.values())}, features=features
     )

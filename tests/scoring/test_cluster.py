@@ -12,6 +12,7 @@ from ray.cluster_utils import Cluster
 from tests.scoring.conftest import tree, write_csv
 
 LIMIT_S = 300
+REPEATS = 12  # of each text: about 20 parts in all
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_a_machine_lost_in_the_middle_changes_no_byte(
     second = cluster.add_node(num_cpus=1, object_store_memory=100 << 20)
     cluster.wait_for_nodes()
     for name in ("a", "b", "c"):
-        repeated = [f"{name} {text} {number}" for number in range(30) for text in texts]
+        repeated = [f"{name} {text} {number}" for number in range(REPEATS) for text in texts]
         write_csv(tmp_path / "in" / f"{name}.csv", repeated)
     command = [sys.executable, "-m", "sentiment_lstm", "score", str(tmp_path / "in")]
     options = ["--model", str(exported), "--address", cluster.address]
@@ -53,7 +54,7 @@ def test_a_machine_lost_in_the_middle_changes_no_byte(
     cluster.remove_node(second, allow_graceful=False)
     said, _ = run.communicate(timeout=LIMIT_S)
     assert run.returncode == 0, said
-    assert f"{3 * 30 * len(texts):,} rows in" in said
+    assert f"{3 * REPEATS * len(texts):,} rows in" in said
 
     subprocess.run([*command, str(tmp_path / "alone"), *options], check=True, capture_output=True)
     assert tree(tmp_path / "out") == tree(tmp_path / "alone")
