@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -76,6 +78,21 @@ def test_a_fault_beyond_the_first_batch_is_named_with_its_row(
     with pytest.raises(DataError, match=complaint):
         load_unlabelled(tmp_path / name)
     assert list(streams.cache_folder().glob(".texts-*")) == []
+
+
+def test_what_a_killed_process_has_left_is_cleared_away_after_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
+    left, being_written = (streams.cache_folder() / name for name in (".texts-1", ".texts-2"))
+    for aside in left, being_written:
+        aside.mkdir()
+        (aside / "texts.arrow").write_bytes(b"half")
+    yesterday = time.time() - 25 * 3600
+    os.utime(left, (yesterday, yesterday))
+    store_texts([["a"]], Features({"text": Value("string")}))
+    assert not left.exists()
+    assert being_written.exists()
 
 
 def test_a_missing_text_of_a_parquet_file_is_named_with_its_row(tmp_path: Path):

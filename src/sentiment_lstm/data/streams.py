@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -44,6 +46,8 @@ __all__ = [
 ]
 
 BATCH_TEXTS = 1_000
+_ASIDE = ".texts-"
+_ABANDONED_S = 24 * 3600  # no texts take a day to write: what wrote them was killed
 
 Item = TypeVar("Item")
 
@@ -128,8 +132,9 @@ def store_texts(batches: Iterable[list[str]], features: Features) -> Dataset:
         SaveError: the cache cannot be written.
     """
     folder = cache_folder()
+    _clear_abandoned(folder)
     digest = hashlib.sha256(repr(features).encode())
-    aside = Path(tempfile.mkdtemp(prefix=".texts-", dir=folder)) / "texts.arrow"
+    aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=folder)) / "texts.arrow"
     try:
         with ArrowWriter(path=str(aside), features=features) as writer:
             for texts in batches:
@@ -156,6 +161,16 @@ def store_texts(batches: Iterable[list[str]], features: Features) -> Dataset:
         aside.unlink(missing_ok=True)
         aside.parent.rmdir()
     return Dataset.from_file(str(path))
+
+
+def _clear_abandoned(folder: Path) -> None:
+    """Delete what a process has left half-written that was killed."""
+    for aside in folder.glob(f"{_ASIDE}*"):
+        try:
+            if time.time() - aside.stat().st_mtime > _ABANDONED_S:
+                shutil.rmtree(aside)
+        except OSError:  # gone by now, or another user's
+            continue
 
 
 def cache_folder() -> Path:
