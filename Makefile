@@ -42,7 +42,7 @@ demo: setup
 
 # Without npm, the tests of the page are skipped and say so.
 test: setup $(if $(shell command -v npm),page)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check .

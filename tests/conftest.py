@@ -17,7 +17,6 @@ from sentiment_lstm import artefact
 from sentiment_lstm.data import load_reviews
 from sentiment_lstm.export import export
 from sentiment_lstm.recipes import Recipe, load_recipe, override
-from sentiment_lstm.runtime import available_cpus
 from sentiment_lstm.telemetry import SWITCH
 from sentiment_lstm.training import train
 
@@ -45,11 +44,6 @@ _LONGEST_FILES = (
 )
 
 _MadeOnce: TypeAlias = Callable[[str, Callable[[Path], None]], Path]
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """Give how many processes run tests: a third of the time each waits for others of its own."""
-    return max(2, available_cpus() * 3 // 2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
