@@ -61,15 +61,13 @@ def model_card(
         "utf-8"
     )
     # As written with the model: a setting added since then is none that it was trained with.
-    trained_with = training["recipe"]
-    settings = {key: trained_with[key] for key in ("tokens", "model", "training")}
+    settings = {key: training["recipe"][key] for key in ("tokens", "model", "training")}
     # Markdown, not HTML: escaping would put entities into the card.
     environment = Environment(trim_blocks=False, undefined=StrictUndefined, autoescape=False)
     return (
         environment.from_string(template).render(
             card_data=data.to_yaml().strip(),
             name=name,
-            recipe=trained_with,
             labels=labels,
             metrics={split: _with_gaps(values) for split, values in metrics.items()},
             training=training,

@@ -192,10 +192,10 @@ def draw_sentences(
                 choice = [sentence for sentence in choice if sentence not in found]
             if choice:
                 found.setdefault(choice[int(random.integers(len(choice)))], label)
-        if len(found) == before:
-            if only_left:
-                break
-            only_left = True
+        found_nothing = len(found) == before
+        if len(found) >= size or (only_left and found_nothing):
+            break
+        only_left = only_left or found_nothing
     return datasets.Dataset.from_dict(
         {"text": list(found), "label": list(found.values())}, features=features
     )

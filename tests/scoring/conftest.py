@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Iterator
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ import ray
 from datasets import DatasetDict
 
 WORKERS = 2
+LIMIT_S = 240
 
 
 @pytest.fixture(scope="package")
@@ -64,6 +68,33 @@ def write_csv(path: Path, texts: list[str], **columns: list) -> Path:
         writer.writerow(["id", "text", *columns])
         writer.writerows(zip(range(len(texts)), texts, *columns.values(), strict=True))
     return path
+
+
+def start(source: Path, output: Path, model: Path, *options: str) -> subprocess.Popen[str]:
+    """Start a run as a process of its own."""
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "sentiment_lstm", "score"),
+            *(str(source), str(output), "--model", str(model), *options),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def parts(output: Path) -> list[Path]:
+    """List what is known of the parts that a run has done."""
+    return list((output / ".score" / "parts").glob("*/*.json"))
+
+
+def wait_for(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait for something that a run does before it ends."""
+    end = time.monotonic() + LIMIT_S
+    while not happened():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def tree(folder: Path) -> dict[str, bytes]:

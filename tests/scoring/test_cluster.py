@@ -1,17 +1,13 @@
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ray.cluster_utils import Cluster
 
-from tests.scoring.conftest import tree, write_csv
+from tests.scoring.conftest import LIMIT_S, parts, start, tree, wait_for, write_csv
 
-LIMIT_S = 300
 REPEATS = 12  # of each text: about 20 parts in all
 
 
@@ -38,23 +34,14 @@ def test_a_machine_lost_in_the_middle_changes_no_byte(
     for name in ("a", "b", "c"):
         repeated = [f"{name} {text} {number}" for number in range(REPEATS) for text in texts]
         write_csv(tmp_path / "in" / f"{name}.csv", repeated)
-    command = [sys.executable, "-m", "sentiment_lstm", "score", str(tmp_path / "in")]
-    options = ["--model", str(exported), "--address", cluster.address]
-    run = subprocess.Popen(
-        [*command, str(tmp_path / "out"), *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    end = time.monotonic() + LIMIT_S
-    while len(list((tmp_path / "out" / ".score" / "parts").glob("*/*.json"))) < 4:
-        assert run.poll() is None, run.communicate()[0]
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    run = start(tmp_path / "in", tmp_path / "out", exported, "--address", cluster.address)
+    wait_for(lambda: len(parts(tmp_path / "out")) >= 4, run)
     cluster.remove_node(second, allow_graceful=False)
     said, _ = run.communicate(timeout=LIMIT_S)
     assert run.returncode == 0, said
     assert f"{3 * REPEATS * len(texts):,} rows in" in said
 
-    subprocess.run([*command, str(tmp_path / "alone"), *options], check=True, capture_output=True)
+    alone = start(tmp_path / "in", tmp_path / "alone", exported, "--address", cluster.address)
+    said, _ = alone.communicate(timeout=LIMIT_S)
+    assert alone.returncode == 0, said
     assert tree(tmp_path / "out") == tree(tmp_path / "alone")

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -12,9 +11,7 @@ import pytest
 
 from sentiment_lstm.errors import SaveError
 from sentiment_lstm.scoring import score_files
-from tests.scoring.conftest import tree, write_csv
-
-LIMIT_S = 240
+from tests.scoring.conftest import LIMIT_S, parts, start, tree, wait_for, write_csv
 
 
 @pytest.fixture(scope="module")
@@ -34,30 +31,6 @@ def undisturbed(many: Path, exported: Path, tmp_path_factory: pytest.TempPathFac
     said, _ = done.communicate(timeout=LIMIT_S)
     assert done.returncode == 0, said
     return output
-
-
-def start(source: Path, output: Path, model: Path, *options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-m", "sentiment_lstm", "score"),
-            *(str(source), str(output), "--model", str(model), *options),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def parts(output: Path) -> list[Path]:
-    return list((output / ".score" / "parts").glob("*/*.json"))
-
-
-def wait_for(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + LIMIT_S
-    while not happened():
-        assert process.poll() is None, "it ended before it could be disturbed"
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ memory as a whole. A `.json` file that holds one list is: it cannot be read othe
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import os
@@ -166,11 +167,9 @@ def store_texts(batches: Iterable[list[str]], features: Features) -> Dataset:
 def _clear_abandoned(folder: Path) -> None:
     """Delete what a process has left half-written that was killed."""
     for aside in folder.glob(f"{_ASIDE}*"):
-        try:
+        with contextlib.suppress(OSError):  # gone by now, or another user's
             if time.time() - aside.stat().st_mtime > _ABANDONED_S:
                 shutil.rmtree(aside)
-        except OSError:  # gone by now, or another user's
-            continue
 
 
 def cache_folder() -> Path:
