@@ -86,6 +86,7 @@ def test_who_asks_for_labels_alone_gets_no_scores(exported: Path):
     assert session.run(["token_scores"], {**feed, "explain": np.array(False)})[0].size == 0
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_eight_bits_are_kept_where_validation_reviews_say_so(
     trained: Path, sentences: DatasetDict, tmp_path: Path
 ):
@@ -108,6 +109,7 @@ def test_eight_bits_that_nothing_can_judge_are_not_kept(exported: Path):
     assert json.loads((exported / artefact.ONNX_EXPORT).read_text())["files"][1]["kept"] is False
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_a_second_export_replaces_the_first(exported: Path, tmp_path: Path):
     folder = Path(shutil.copytree(exported, tmp_path / "model"))
     (folder / "onnx" / "model.onnx").write_bytes(b"old")
@@ -122,6 +124,7 @@ def test_a_folder_without_weights_cannot_be_exported(exported: Path, tmp_path: P
         export(folder)
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_an_export_that_is_stopped_leaves_the_files_of_the_last_one(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sentences: DatasetDict
 ):

@@ -95,6 +95,7 @@ def test_both_files_are_there_by_name_and_the_8_bit_one_is_taken_unasked(
     assert_same(classified(folder, dtype="fp32"), exact)
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_export_writes_it_on_request(trained: Path, tmp_path: Path):
     model = Path(shutil.copytree(trained, tmp_path / "model"))
     app(["export", str(model), "--transformers-js", str(tmp_path / "web")], standalone_mode=False)
