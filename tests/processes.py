@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
 
-__all__ = ["Started", "run_code", "run_command", "start_code"]
+__all__ = ["Started", "run_code", "run_command", "start_code", "start_command"]
 
 _Found = TypeVar("_Found")
 
@@ -119,6 +119,16 @@ def run_code(code: str, *arguments: object, cwd: Path | None = None) -> Complete
     return _finished(start_code(code, *arguments, cwd=cwd))
 
 
+def start_command(
+    *arguments: object,
+    stdin: bytes = b"",
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Started:
+    """Start `sentiment-lstm arguments...`."""
+    return start_code(_COMMAND, *arguments, stdin=stdin, cwd=cwd, environment=environment)
+
+
 def run_command(
     *arguments: object,
     stdin: bytes = b"",
@@ -126,9 +136,7 @@ def run_command(
     environment: Mapping[str, str] | None = None,
 ) -> CompletedProcess[str]:
     """Run `sentiment-lstm arguments...` to its end, whatever that is."""
-    return _finished(
-        start_code(_COMMAND, *arguments, stdin=stdin, cwd=cwd, environment=environment)
-    )
+    return _finished(start_command(*arguments, stdin=stdin, cwd=cwd, environment=environment))
 
 
 def _finished(started: Started) -> CompletedProcess[str]:

@@ -1,10 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +13,7 @@ from numpy.typing import NDArray
 from sentiment_lstm import soft_labels as module
 from sentiment_lstm.errors import DataError, ModelError, SaveError
 from sentiment_lstm.soft_labels import soft_labels
+from tests.processes import start_code
 
 NAMES = ["negative", "positive"]
 TEXTS = [f"text {number} {'x' * (number % 7)}" for number in range(25)]
@@ -90,17 +87,10 @@ def test_a_teacher_by_another_name_is_not_asked_again(tmp_path: Path):
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path):
     folder = tmp_path / "labels"
-    running = subprocess.Popen(
-        [sys.executable, "-c", SLOW_SCRIPT, str(folder)], stdout=subprocess.PIPE, text=True,
-        cwd=Path(__file__).parents[1],
-    )  # fmt: skip
-    assert running.stdout is not None
-    for _ in range(3):
-        assert running.stdout.readline().strip() == "10"
+    running = start_code(SLOW_SCRIPT, folder, cwd=Path(__file__).parents[1])
+    running.wait_until(lambda: running.read().splitlines().count("10") == 3)
     time.sleep(0.05)
-    os.kill(running.pid, signal.SIGKILL)
-    running.wait()
-    running.stdout.close()
+    running.kill()
     whole = len(list(folder.glob("part-*")))
     assert 3 <= whole < 50
     teacher = LengthTeacher()

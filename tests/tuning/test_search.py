@@ -1,12 +1,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +17,7 @@ from sentiment_lstm.training import train
 from sentiment_lstm.tuning.search import TuningResult, tune
 from sentiment_lstm.tuning.study import STUDY, TrialRecord
 from sentiment_lstm.tuning.trials import Judge
+from tests.processes import Started, run_command, start_command
 
 SPACE = """
 [training.learning_rate]
@@ -157,22 +153,15 @@ def test_a_killed_search_goes_on_with_the_same_trials_as_an_undisturbed_one(
     reviews["train"].to_json(folder / "train.jsonl")
     (folder / "test.jsonl").write_text('{"text": "Never read.", "label": 0}\n')
     base.write_text(recipe_toml(recipe))
-    command = [
-        *[sys.executable, "-m", "sentiment_lstm", "tune", str(folder), "--trials", "3"],
-        *["--recipe", str(base), "--space", str(space), "--seed", "1", "--output", str(output)],
-    ]
-    environment = {**os.environ, "COLUMNS": "1000", "TERM": "dumb", "PYTHONUNBUFFERED": "1"}
-    search = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-    assert search.stdout is not None
-    for line in search.stdout:
-        if line.startswith("trial   0"):
-            break
+    command = ["tune", folder, "--trials", "3", "--recipe", base, "--space", space, "--seed", "1"]
+    command += ["--output", output]
+    environment = {"COLUMNS": "1000", "TERM": "dumb"}
+    search = start_command(*command, environment=environment)
+    search.wait_until(lambda: "\ntrial   0" in search.read())
     _wait_for_a_running_trial(search, output)
-    search.send_signal(signal.SIGKILL)
-    search.wait()
-    search.stdout.close()
+    search.kill()
 
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = run_command(*command, environment=environment)
     assert done.returncode == 0, done.stderr
     assert "1 cut and repeated" in done.stdout
     assert "trial   3   learning_rate=" in done.stdout
@@ -184,13 +173,13 @@ def test_a_killed_search_goes_on_with_the_same_trials_as_an_undisturbed_one(
     assert (again.trials_before, again.trials_cut) == (3, 0)
 
 
-def _wait_for_a_running_trial(search: subprocess.Popen, output: Path) -> None:
+def _wait_for_a_running_trial(search: Started, output: Path) -> None:
     storage = optuna.storages.RDBStorage(f"sqlite:///{output / STUDY}")
     study = optuna.load_study(study_name=None, storage=storage)
     running = (optuna.trial.TrialState.RUNNING,)
-    while not any(len(trial.params) == 6 for trial in study.get_trials(states=running)):
-        assert search.poll() is None, "the search came to its end before it could be killed"
-        time.sleep(0.05)
+    search.wait_until(
+        lambda: any(len(trial.params) == 6 for trial in study.get_trials(states=running))
+    )
     storage.remove_session()
     storage.engine.dispose()
 
