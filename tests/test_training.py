@@ -10,7 +10,6 @@ from datasets import DatasetDict
 from safetensors.torch import load_file
 
 from sentiment_lstm import runs
-from sentiment_lstm.building import build_model
 from sentiment_lstm.errors import DataError, RecipeError, SaveError
 from sentiment_lstm.prediction import load
 from sentiment_lstm.recipes import Recipe, load_recipe, override
@@ -217,20 +216,6 @@ def test_a_folder_of_other_files_is_refused_before_any_training(
     with pytest.raises(SaveError, match="holds files that are no model"):
         train(sentences, quick_recipe, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
-
-
-def test_pretrained_embeddings_start_close_where_words_are_alike():
-    recipe = load_recipe("default")
-    assert recipe.model.pretrained_embeddings
-    tokenizer = load_tokenizer()
-    table = build_model(recipe, tokenizer, ["negative", "positive"]).embedding.weight.detach()
-    assert float(table.std()) == pytest.approx(1.0, abs=0.02)
-
-    def likeness(one: str, other: str) -> float:
-        rows = table[tokenizer.convert_tokens_to_ids([one, other])]
-        return float(torch.cosine_similarity(rows[:1], rows[1:]))
-
-    assert likeness("film", "movie") > likeness("film", "tuesday") + 0.2
 
 
 def test_another_recipe_never_shares_a_training_folder_silently(quick_recipe: Recipe):

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sentiment_lstm import building
+from sentiment_lstm.building import build_model, set_precision
+from sentiment_lstm.model import SentimentModel
+from sentiment_lstm.recipes import Recipe, load_recipe, override
+from sentiment_lstm.tokens import load_tokenizer
+
+NAMES = ["bad", "mixed", "good"]
+SMALL = [
+    "model.embedding_size=4",
+    "model.hidden_size=4",
+    "model.ngram_buckets=64",
+    "model.pretrained_embeddings=false",
+]
+
+
+def built(recipe: str, *settings: str) -> SentimentModel:
+    return build_model(override(load_recipe(recipe), [*SMALL, *settings]), load_tokenizer(), NAMES)
+
+
+def test_what_a_recipe_says_arrives_in_the_config_of_the_model():
+    config = built("default", "model.longest_ngram=2", "training.ordinal=true").config
+    assert (config.embedding_size, config.ngram_orders, config.ordinal) == (4, [1, 2], True)
+    assert config.id2label == {0: "bad", 1: "mixed", 2: "good"}
+    assert config.label2id == {"bad": 0, "mixed": 1, "good": 2}
+    assert config.vocab_size == 30_522
+    assert config.fixed_length is None
+
+
+def test_the_notebooks_recipe_reads_texts_whole_and_of_one_length():
+    config = built("classic", "model.ngram_buckets=0").config
+    assert (config.segment_length, config.fixed_length) == (None, 128)
+
+
+def test_the_weights_depend_on_the_seed_alone():
+    def weights(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        return torch.cat([value.flatten() for value in built("default").state_dict().values()])
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+def test_pretrained_embeddings_start_close_where_words_are_alike():
+    recipe = load_recipe("default")
+    assert recipe.model.pretrained_embeddings
+    tokenizer = load_tokenizer()
+    table = build_model(recipe, tokenizer, ["negative", "positive"]).embedding.weight.detach()
+    assert float(table.std()) == pytest.approx(1.0, abs=0.02)
+
+    def likeness(one: str, other: str) -> float:
+        rows = table[tokenizer.convert_tokens_to_ids([one, other])]
+        return float(torch.cosine_similarity(rows[:1], rows[1:]))
+
+    assert likeness("film", "movie") > likeness("film", "tuesday") + 0.2
+
+
+@pytest.mark.parametrize("has_it", [True, False])
+@pytest.mark.parametrize(
+    ("precision", "expected"), [("float32", False), ("bfloat16", True), ("auto", None)]
+)
+def test_the_precision_is_the_recipes_or_what_the_machine_is_fast_in(
+    monkeypatch: pytest.MonkeyPatch, precision: str, expected: bool | None, has_it: bool
+):
+    monkeypatch.setattr(building, "fast_bfloat16", lambda: has_it)
+    recipe: Recipe = override(load_recipe("default"), [*SMALL, f"training.precision={precision}"])
+    model = build_model(recipe, load_tokenizer(), NAMES)
+    set_precision(model, recipe)
+    assert model.encoder.low_precision is (has_it if expected is None else expected)
