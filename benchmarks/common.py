@@ -15,6 +15,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import datasets
+import numpy as np
 import psutil
 import typer
 from rich import box
@@ -25,6 +26,7 @@ from rich.table import Table
 from sentiment_lstm.data import load_reviews
 from sentiment_lstm.errors import DataError, SentimentError
 from sentiment_lstm.files import write_file
+from sentiment_lstm.precision import fast_bfloat16
 from sentiment_lstm.runtime import available_cpus
 
 __all__ = [
@@ -91,9 +93,15 @@ def compare(
 
 
 def machine_facts() -> dict[str, Any]:
-    """What a timing depends on: processor, the cores this process may use, memory, system."""
+    """What a timing depends on: processor, the cores this process may use, memory, system.
+
+    A virtual machine may call processors of several generations by one name, so what they
+    compute with is told as well.
+    """
     return {
         "cpu": _cpu_model(),
+        "simd": _simd(),
+        "bfloat16": fast_bfloat16(),
         "cores": available_cpus(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "system": f"{platform.system()} {platform.machine()}",
@@ -102,8 +110,11 @@ def machine_facts() -> dict[str, Any]:
 
 def machine_line(machine: Mapping[str, Any], threads: int) -> str:
     """Say in one line where something was measured."""
+    cpu = machine["cpu"]
+    if "simd" in machine:  # not in records of before
+        cpu += f" ({machine['simd']}{', bfloat16' if machine['bfloat16'] else ''})"
     return (
-        f"{machine['cpu']}, {counted(machine['cores'], 'core')}, {machine['memory_gib']} GiB of "
+        f"{cpu}, {counted(machine['cores'], 'core')}, {machine['memory_gib']} GiB of "
         f"memory, {machine['system']}, {counted(threads, 'thread')}"
     )
 
@@ -261,3 +272,9 @@ def _cpu_model() -> str:
             if name.strip() == "model name":
                 return value.strip()
     return platform.processor() or platform.machine()
+
+
+def _simd() -> str:
+    """Name the widest vector instructions that NumPy finds here, as NumPy does."""
+    extensions = np.show_config(mode="dicts")["SIMD Extensions"]
+    return [*extensions.get("baseline", []), *extensions.get("found", [])][-1]
