@@ -15,13 +15,13 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from subprocess import CompletedProcess
+from subprocess import CompletedProcess, Popen
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
 
-__all__ = ["Started", "run_code", "run_command", "start_code", "start_command"]
+__all__ = ["Started", "run_code", "run_command", "start_code", "start_command", "wait_for"]
 
 _Found = TypeVar("_Found")
 
@@ -79,6 +79,14 @@ class Started:
         self._process.join()
         assert self._process.exitcode is not None
         return self._process.exitcode
+
+
+def wait_for(happened: Callable[[], _Found | None], process: Popen[str]) -> _Found:
+    """Wait for something that a process of `subprocess` does; as `Started.wait_until` does."""
+    while not (found := happened()):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    return found
 
 
 def start_code(

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from safetensors.torch import load_file
 from sentiment_lstm import ranks, runs
 from sentiment_lstm.cli import main
 from sentiment_lstm.errors import RankError, RecipeError
+from tests.processes import wait_for
 
 # Every stage of a training once, and epochs enough to be killed among them.
 RECIPE = """
@@ -88,9 +88,7 @@ def test_a_killed_process_ends_the_training_with_a_word_and_resume_goes_on(
 ):
     training = torchrun(folder, "killed")
     work = folder / "killed.training"
-    while runs.newest_checkpoint(work) is None:
-        assert training.poll() is None, "the training ended before it could be killed"
-        time.sleep(0.02)
+    wait_for(lambda: runs.newest_checkpoint(work), training)
     (second,) = of_rank(training.pid, "1")
     os.kill(second, signal.SIGKILL)
     _, errors = training.communicate(timeout=60)

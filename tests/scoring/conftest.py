@@ -6,8 +6,7 @@ import csv
 import logging
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -86,15 +85,6 @@ def start(source: Path, output: Path, model: Path, *options: str) -> subprocess.
 def parts(output: Path) -> list[Path]:
     """List what is known of the parts that a run has done."""
     return list((output / ".score" / "parts").glob("*/*.json"))
-
-
-def wait_for(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Wait for something that a run does before it ends."""
-    end = time.monotonic() + LIMIT_S
-    while not happened():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from ray.cluster_utils import Cluster
 
-from tests.scoring.conftest import LIMIT_S, parts, start, tree, wait_for, write_csv
+from tests.processes import wait_for
+from tests.scoring.conftest import LIMIT_S, parts, start, tree, write_csv
 
 REPEATS = 12  # of each text: about 20 parts in all
 

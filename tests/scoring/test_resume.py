@@ -11,7 +11,8 @@ import pytest
 
 from sentiment_lstm.errors import SaveError
 from sentiment_lstm.scoring import score_files
-from tests.scoring.conftest import LIMIT_S, parts, start, tree, wait_for, write_csv
+from tests.processes import wait_for
+from tests.scoring.conftest import LIMIT_S, parts, start, tree, write_csv
 
 
 @pytest.fixture(scope="module")
