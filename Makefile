@@ -13,7 +13,7 @@ help:
 	@echo "make test    the tests"
 	@echo "make lint    ruff and pyright, reading only;  make fix  lets ruff mend"
 	@echo "make bench   measure accuracy, where a row is missing, and training speed"
-	@echo "make bundle  train the model that comes with the package again; three hours"
+	@echo "make bundle  train the model that comes with the package again; an hour or more"
 	@echo "make page    fetch the libraries that the page in the browser and /docs run on; needs npm"
 	@echo "make docs    run the notebook again and redraw the README's pictures"
 	@echo "make clean   throw away everything that the other targets made"
