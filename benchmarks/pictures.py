@@ -23,7 +23,6 @@ from sentiment_lstm.errors import DataError
 from sentiment_lstm.figures import (
     ACCENT,
     INK,
-    LINE,
     NEUTRAL,
     PAPER,
     POSITIVE,
@@ -301,7 +300,8 @@ def _label_points(
     axis: _Axis,
     line: list[tuple[float, float]],
 ) -> None:
-    """Name every point beside it, no name on another, on a point or on the line."""
+    """Name every point beside it in its colour, no name on another, on a point or on the line."""
+    colours = [_colour(summary) for summary in summaries]  # they tell two close points apart
     places = [axis.value(summary) for summary in summaries]
     percent = [_percent(summary.accuracy) for summary in summaries]
     # Once the layout is settled: what is placed in pixels must not move any more.
@@ -317,8 +317,8 @@ def _label_points(
         x_lines=[[place for place, _ in line]] if len(line) > 1 else None,
         y_lines=[[share for _, share in line]] if len(line) > 1 else None,
         textsize=8.5,
-        textcolor=INK,
-        linecolor=LINE,
+        textcolor=colours,
+        linecolor=colours,
         linewidth=0.6,
         max_distance=0.6,
         nbr_candidates=800,
