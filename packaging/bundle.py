@@ -32,6 +32,12 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--reviews", required=True, help="with a test split")
     arguments = parser.parse_args()
+    missing = [name for name in FILES if not (arguments.model / name).is_file()]
+    if missing:
+        parser.error(
+            f"{arguments.model} has no {', '.join(missing)}. Name a trained model, exported by "
+            "`sentiment-lstm export MODEL --reviews SOURCE` with a file in 8 bits."
+        )
     reviews = load_reviews(arguments.reviews)
 
     def write(folder: Path) -> None:

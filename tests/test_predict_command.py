@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
+import sys
 from pathlib import Path
+
+import pytest
 
 from sentiment_lstm import artefact, classifier
 from sentiment_lstm.cli.predict import coloured
 from tests.processes import run_command
 
+BUNDLE = Path(__file__).resolve().parents[1] / "packaging" / "bundle.py"
 TEXT = "A dull film, wonderfully acted."
 
 
@@ -24,6 +29,19 @@ def test_the_bundled_model_is_small_and_its_card_tells_its_accuracy():
     assert size < 8e6
     accuracy = artefact.read_json(folder / artefact.METRICS)["test"]["accuracy"]
     assert f"{100 * accuracy:.2f} %" in (folder / artefact.CARD).read_text(encoding="utf-8")
+
+
+def test_a_model_that_was_not_exported_is_not_bundled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    before = (artefact.bundled_folder() / artefact.CARD).read_bytes()
+    shutil.copytree(artefact.bundled_folder(), tmp_path / "model")
+    (tmp_path / "model" / artefact.ONNX_QUANTIZED).unlink()
+    monkeypatch.setattr(sys, "argv", ["bundle.py", str(tmp_path / "model"), "--reviews", "none"])
+    with pytest.raises(SystemExit, match="2"):
+        runpy.run_path(str(BUNDLE), run_name="__main__")
+    assert f"has no {artefact.ONNX_QUANTIZED}. Name" in capsys.readouterr().err
+    assert (artefact.bundled_folder() / artefact.CARD).read_bytes() == before
 
 
 def test_a_model_that_is_not_there_is_not_taken_for_a_text():
