@@ -26,7 +26,6 @@ from rich.table import Table
 from sentiment_lstm.data import load_reviews
 from sentiment_lstm.errors import DataError, SentimentError
 from sentiment_lstm.files import write_file
-from sentiment_lstm.precision import fast_bfloat16
 from sentiment_lstm.runtime import available_cpus
 
 __all__ = [
@@ -98,6 +97,9 @@ def machine_facts() -> dict[str, Any]:
     A virtual machine may call processors of several generations by one name, so what they
     compute with is told as well.
     """
+    # Here, because it imports PyTorch, which the drawing of what was measured does without.
+    from sentiment_lstm.precision import fast_bfloat16
+
     return {
         "cpu": _cpu_model(),
         "simd": _simd(),

@@ -21,7 +21,17 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
 
-__all__ = ["Started", "run_code", "run_command", "start_code", "start_command", "wait_for"]
+__all__ = [
+    "LIMIT_S",
+    "Started",
+    "run_code",
+    "run_command",
+    "start_code",
+    "start_command",
+    "wait_for",
+]
+
+LIMIT_S = 240
 
 _Found = TypeVar("_Found")
 
@@ -56,10 +66,7 @@ class Started:
         Raises:
             AssertionError: it ended before.
         """
-        while not (found := happened()):
-            self.assert_running()
-            time.sleep(0.01)
-        return found
+        return _wait(happened, self.assert_running)
 
     def wait_for_line(self, line: str) -> None:
         """Wait until it has printed this line; raises as `wait_until` does."""
@@ -82,11 +89,18 @@ class Started:
 
 
 def wait_for(happened: Callable[[], _Found | None], process: Popen[str]) -> _Found:
-    """Wait for something that a process of `subprocess` does; as `Started.wait_until` does."""
-    while not (found := happened()):
+    """Wait for something that a process of `subprocess` does; as `Started.wait_until` does.
+
+    Raises:
+        AssertionError: it ended before, or took longer than `LIMIT_S`.
+    """
+    end = time.monotonic() + LIMIT_S
+
+    def assert_in_time() -> None:
         assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    return found
+        assert time.monotonic() < end
+
+    return _wait(happened, assert_in_time)
 
 
 def start_code(
@@ -145,6 +159,13 @@ def run_command(
 ) -> CompletedProcess[str]:
     """Run `sentiment-lstm arguments...` to its end, whatever that is."""
     return _finished(start_command(*arguments, stdin=stdin, cwd=cwd, environment=environment))
+
+
+def _wait(happened: Callable[[], _Found | None], check: Callable[[], None]) -> _Found:
+    while not (found := happened()):
+        check()
+        time.sleep(0.01)
+    return found
 
 
 def _finished(started: Started) -> CompletedProcess[str]:

@@ -14,7 +14,6 @@ import ray
 from datasets import DatasetDict
 
 WORKERS = 2
-LIMIT_S = 240
 
 
 @pytest.fixture(scope="package")

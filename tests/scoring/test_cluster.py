@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from ray.cluster_utils import Cluster
 
-from tests.processes import wait_for
-from tests.scoring.conftest import LIMIT_S, parts, start, tree, write_csv
+from tests.processes import LIMIT_S, wait_for
+from tests.scoring.conftest import parts, start, tree, write_csv
 
 REPEATS = 12  # of each text: about 20 parts in all
 

@@ -11,8 +11,8 @@ import pytest
 
 from sentiment_lstm.errors import SaveError
 from sentiment_lstm.scoring import score_files
-from tests.processes import wait_for
-from tests.scoring.conftest import LIMIT_S, parts, start, tree, write_csv
+from tests.processes import LIMIT_S, wait_for
+from tests.scoring.conftest import parts, start, tree, write_csv
 
 
 @pytest.fixture(scope="module")
