@@ -93,8 +93,9 @@ def test_a_killed_process_ends_the_training_with_a_word_and_resume_goes_on(
     os.kill(second, signal.SIGKILL)
     _, errors = training.communicate(timeout=60)
     assert training.returncode != 0
-    assert [line.startswith("Error: ") for line in errors.splitlines()].count(True) == 1
-    assert "--resume, and it goes on from killed.training/checkpoint-" in errors
+    said = [line for line in errors.splitlines() if line.startswith("Error: ")]
+    assert len(said) == 1, errors
+    assert "--resume, and it goes on from killed.training/checkpoint-" in said[0]
     assert not (folder / "killed").exists()
 
     resumed = torchrun(folder, "killed", "--resume")
@@ -162,6 +163,32 @@ def test_only_the_loss_of_a_process_is_told_as_one(monkeypatch: pytest.MonkeyPat
         ranks.losses_told(lambda: "Begin anew."),
     ):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+
+def test_a_loss_is_told_though_torchrun_stops_the_process_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(ranks, "size", lambda: 2)
+    before = signal.signal(signal.SIGTERM, ranks._stop)
+
+    def remedy() -> str:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return "Begin anew."
+
+    try:
+        with (
+            pytest.raises(RankError, match=r"One of the 2 processes.* Begin anew"),
+            ranks.losses_told(remedy),
+        ):
+            raise RuntimeError("[gloo/transport/tcp/pair.cc:553] Connection closed by peer")
+        signal.signal(signal.SIGTERM, ranks._stop)
+        with (
+            pytest.raises(RankError, match=r"told to stop.* Begin anew"),
+            ranks.losses_told(remedy),
+        ):
+            os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_command_that_is_not_shared_out_is_refused_once(monkeypatch, capsys):

@@ -221,22 +221,15 @@ def losses_told(remedy: Callable[[], str]) -> Iterator[None]:
     """
     try:
         yield
-    except _Stopped as error:
-        raise RankError(
-            f"The training was told to stop, as it is when one of its {size()} processes ends. "
-            f"{remedy()}"
-        ) from error
     except RuntimeError as error:
-        words = str(error).lower()
-        known = isinstance(error, distributed.DistError) or any(
-            word in words for word in _LOSS_WORDS
-        )
-        if size() == 1 or isinstance(error, SentimentError) or not known:
+        if size() == 1 or isinstance(error, SentimentError):
             raise
-        raise RankError(
-            f"One of the {size()} processes of this training ended, or cannot be reached any "
-            f"longer. {remedy()}"
-        ) from error
+        # When a connection has closed, the SIGTERM is still to come; it must not cut this short.
+        _stop_no_more()
+        what = _what_was_lost(error)
+        if what is None:
+            raise
+        raise RankError(f"{what} {remedy()}") from error
 
 
 def tell_once(tell: Callable[[], None]) -> None:
@@ -245,8 +238,7 @@ def tell_once(tell: Callable[[], None]) -> None:
     if store is None:
         tell()
         return
-    with contextlib.suppress(ValueError):  # not the main thread
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _stop_no_more()
     try:
         speaks = store.add(_TOLD, 1) == 1
     except RuntimeError:  # the machine that kept the store is gone
@@ -266,8 +258,26 @@ class _Stopped(RuntimeError):
 
 def _stop(number: int, frame: FrameType | None) -> None:
     del number, frame
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
+    _stop_no_more()  # once is enough
     raise _Stopped("SIGTERM")
+
+
+def _stop_no_more() -> None:
+    with contextlib.suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _what_was_lost(error: RuntimeError) -> str | None:
+    """Say it in a sentence, or give None for an error that is not about the other processes."""
+    if isinstance(error, _Stopped):
+        return f"The training was told to stop, as it is when one of its {size()} processes ends."
+    words = str(error).lower()
+    if isinstance(error, distributed.DistError) or any(word in words for word in _LOSS_WORDS):
+        return (
+            f"One of the {size()} processes of this training ended, or cannot be reached any "
+            "longer."
+        )
+    return None
 
 
 def _joined() -> bool:
