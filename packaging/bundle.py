@@ -12,6 +12,7 @@ from pathlib import Path
 from sentiment_lstm import artefact, runs, runtime
 from sentiment_lstm.card import model_card
 from sentiment_lstm.data import load_reviews
+from sentiment_lstm.errors import SentimentError
 from sentiment_lstm.evaluation import evaluate
 
 BUNDLED = Path(__file__).resolve().parents[1] / "src" / "sentiment_lstm" / "bundled"
@@ -38,14 +39,17 @@ def main() -> None:
             f"{arguments.model} has no {', '.join(missing)}. Name a trained model, exported by "
             "`sentiment-lstm export MODEL --reviews SOURCE` with a file in 8 bits."
         )
-    reviews = load_reviews(arguments.reviews)
+    try:
+        test = load_reviews(arguments.reviews)["test"]
+    except SentimentError as error:
+        parser.error(str(error))
 
     def write(folder: Path) -> None:
         for name in FILES:
             (folder / name).parent.mkdir(exist_ok=True)
             shutil.copy(arguments.model / name, folder / name)
         metrics = artefact.read_json(arguments.model / artefact.METRICS)
-        metrics["test"] = evaluate(runtime.load(folder), reviews["test"]).summary()
+        metrics["test"] = evaluate(runtime.load(folder), test).summary()
         artefact.write_json(folder / artefact.METRICS, metrics)
         describe(folder)
 

@@ -31,16 +31,29 @@ def test_the_bundled_model_is_small_and_its_card_tells_its_accuracy():
     assert f"{100 * accuracy:.2f} %" in (folder / artefact.CARD).read_text(encoding="utf-8")
 
 
-def test_a_model_that_was_not_exported_is_not_bundled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("left_out", "sentence"),
+    [
+        ([artefact.ONNX_QUANTIZED], f"has no {artefact.ONNX_QUANTIZED}. Name"),
+        ([], "nowhere.csv: there is no such file or folder"),
+    ],
+)
+def test_what_cannot_be_bundled_leaves_the_bundled_model_as_it_is(
+    left_out: list[str],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ):
     before = (artefact.bundled_folder() / artefact.CARD).read_bytes()
     shutil.copytree(artefact.bundled_folder(), tmp_path / "model")
-    (tmp_path / "model" / artefact.ONNX_QUANTIZED).unlink()
-    monkeypatch.setattr(sys, "argv", ["bundle.py", str(tmp_path / "model"), "--reviews", "none"])
+    for name in left_out:
+        (tmp_path / "model" / name).unlink()
+    arguments = ["bundle.py", str(tmp_path / "model"), "--reviews", "nowhere.csv"]
+    monkeypatch.setattr(sys, "argv", arguments)
     with pytest.raises(SystemExit, match="2"):
         runpy.run_path(str(BUNDLE), run_name="__main__")
-    assert f"has no {artefact.ONNX_QUANTIZED}. Name" in capsys.readouterr().err
+    assert sentence in capsys.readouterr().err
     assert (artefact.bundled_folder() / artefact.CARD).read_bytes() == before
 
 
