@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import pytest
 
 from sentiment_lstm.classifier import load
 from sentiment_lstm.cli.serve import _listen
+from tests.processes import wait_for
 
 COMMAND = [sys.executable, "-m", "sentiment_lstm", "serve"]
 LONGEST_S = 30.0
@@ -29,7 +29,7 @@ GOOD = "a moving and beautifully acted film"
 
 @dataclass
 class Server:
-    process: subprocess.Popen
+    process: subprocess.Popen[str]
     port: int
     log: Path
 
@@ -47,19 +47,22 @@ def start(folder: Path, log: Path, **environment: str) -> Server:
         process = subprocess.Popen(
             [*COMMAND, str(folder), "--port", "0", "--threads", "1"],
             stderr=stream,
+            text=True,
             env={**os.environ, **environment},
         )
-    end = time.monotonic() + LONGEST_S
-    while time.monotonic() < end and process.poll() is None:
-        listening = [line for line in log.read_text().splitlines() if '"listening"' in line]
-        if listening:
-            server = Server(process, json.loads(listening[0])["port"], log)
-            # The port is open before the model is ready; what asks meanwhile waits.
-            assert httpx.get(f"{server.url}/readyz", timeout=LONGEST_S).status_code == 200
-            return server
-        time.sleep(0.02)
-    process.kill()
-    pytest.fail(log.read_text())
+
+    def listening() -> list[str]:
+        return [line for line in log.read_text().splitlines() if '"listening"' in line]
+
+    try:
+        line, *_ = wait_for(listening, process)
+    except AssertionError:
+        process.kill()
+        pytest.fail(log.read_text())
+    server = Server(process, json.loads(line)["port"], log)
+    # The port is open before the model is ready; what asks meanwhile waits.
+    assert httpx.get(f"{server.url}/readyz", timeout=LONGEST_S).status_code == 200
+    return server
 
 
 @pytest.fixture
@@ -122,11 +125,11 @@ def test_clients_that_hang_up_leave_the_server_up(server: Server):
             connection.sendall(sent)
     with httpx.Client(base_url=server.url, timeout=LONGEST_S) as client:
         assert client.post("/predict", json={"inputs": GOOD}).status_code == 200
-        end = time.monotonic() + LONGEST_S
         # 1 is the request that asks: the others are over, and held nothing back.
-        while "sentiment_lstm_requests_in_flight 1.0" not in client.get("/metrics").text:
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        wait_for(
+            lambda: "sentiment_lstm_requests_in_flight 1.0" in client.get("/metrics").text,
+            server.process,
+        )
     assert server.process.poll() is None
     assert not [line for line in server.lines() if "traceback" in line]
 
@@ -162,13 +165,14 @@ def test_a_stop_finishes_the_request_that_runs_and_exits_with_0(server: Server):
 
     asking = threading.Thread(target=ask)
     asking.start()
-    end = time.monotonic() + LONGEST_S
-    # 2: the one that runs, and the one that asks.
-    while "sentiment_lstm_requests_in_flight 2.0" not in (
-        httpx.get(f"{server.url}/metrics", timeout=LONGEST_S).text
-    ):
-        assert time.monotonic() < end
-        assert answers.empty(), "the request was over before the server could be stopped"
+
+    def running() -> bool:
+        metrics = httpx.get(f"{server.url}/metrics", timeout=LONGEST_S).text
+        two = "sentiment_lstm_requests_in_flight 2.0" in metrics  # it, and the one that asks
+        assert two or answers.empty(), "the request was over before the server could be stopped"
+        return two
+
+    wait_for(running, server.process)
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(LONGEST_S) == 0
     asking.join(LONGEST_S)
