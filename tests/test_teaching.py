@@ -4,11 +4,13 @@ import json
 import re
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from datasets import Dataset, DatasetDict, concatenate_datasets
 from safetensors.torch import load_file
 
+from sentiment_lstm import teaching
 from sentiment_lstm.errors import DataError, RecipeError
 from sentiment_lstm.recipes import Recipe, override
 from sentiment_lstm.teaching import texts_to_learn_from
@@ -257,14 +259,17 @@ def test_soft_labels_are_used_again_by_another_training_and_refused_for_other_te
 
 
 def test_an_encoder_whose_path_holds_an_at_sign_is_made_a_teacher_of_its_weight(
-    reviews: DatasetDict, quick_recipe: Recipe, tmp_path: Path
+    reviews: DatasetDict, quick_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    finetune = Mock(wraps=teaching.finetune_teacher)
+    monkeypatch.setattr(teaching, "finetune_teacher", finetune)
     encoder = save_encoder(tmp_path / "a@b" / "encoder")
     recipe = override(
         quick_recipe,
         [
             f'distillation.teachers=["finetune:{encoder}", "finetune:{encoder}@2"]',
             "distillation.teacher_epochs=1",
+            "distillation.teacher_learning_rate=3e-4",
             "training.epochs=1",
         ],
     )
@@ -273,10 +278,17 @@ def test_an_encoder_whose_path_holds_an_at_sign_is_made_a_teacher_of_its_weight(
     train(few, recipe, tmp_path / "model", soft_labels_folder=kept, evaluate_test=False)
     teacher = json.loads((kept / "labelled" / "manifest.json").read_text())["teacher"]
     assert re.findall(r"@(0\.\d+)", teacher) == ["0.333", "0.667"]
+    settings = [call.kwargs["settings"] for call in finetune.call_args_list]
+    assert [(one.epochs, one.learning_rate) for one in settings] == [(1, 3e-4), (1, 3e-4)]
 
 
-def test_a_share_out_of_range_is_refused(quick_recipe: Recipe):
-    with pytest.raises(
-        RecipeError, match=r"teacher_share is 1\.5; expected at least 0 and at most"
-    ):
-        override(quick_recipe, ["distillation.teacher_share=1.5"])
+@pytest.mark.parametrize(
+    ("assignment", "complaint"),
+    [
+        ("teacher_share=1.5", r"teacher_share is 1\.5; expected at least 0 and at most"),
+        ("teacher_learning_rate=0.0", r"teacher_learning_rate is 0\.0; expected above 0"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused(quick_recipe: Recipe, assignment: str, complaint: str):
+    with pytest.raises(RecipeError, match=complaint):
+        override(quick_recipe, [f"distillation.{assignment}"])

@@ -201,7 +201,10 @@ def make_teachers(
                     splits,
                     name,
                     output,
-                    settings=FinetuningSettings(epochs=recipe.distillation.teacher_epochs),
+                    settings=FinetuningSettings(
+                        epochs=recipe.distillation.teacher_epochs,
+                        learning_rate=recipe.distillation.teacher_learning_rate,
+                    ),
                     seed=seed,
                     resume=unfinished,
                     **taught,

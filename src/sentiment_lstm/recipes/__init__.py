@@ -156,9 +156,13 @@ class DistillationSettings:
     teacher_share: float = 0.5  # of the target of a labelled review; its label has the rest
     unlabelled: bool = True  # learn what the teachers say of unlabelled texts
     teacher_epochs: int = 2  # of an encoder that is fine-tuned for this training
+    teacher_learning_rate: float = 1e-4  # of the same; a large one asks for less
 
     def __post_init__(self) -> None:
         _check_range("distillation.teacher_epochs", self.teacher_epochs, low=1)
+        _check_range(
+            "distillation.teacher_learning_rate", self.teacher_learning_rate, above=0, below=1
+        )
         _check_range("distillation.teacher_share", self.teacher_share, low=0, high=1)
 
 
