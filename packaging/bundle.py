@@ -28,7 +28,7 @@ NAME = "sentiment-lstm-imdb"
 
 
 def main() -> None:
-    """Copy the files, measure what was copied, and write the card."""
+    """Bundle the model that is named; a mistake ends with one sentence and exit status 2."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("--reviews", required=True, help="with a test split")
@@ -40,15 +40,20 @@ def main() -> None:
             "`sentiment-lstm export MODEL --reviews SOURCE` with a file in 8 bits."
         )
     try:
-        test = load_reviews(arguments.reviews)["test"]
+        bundle(arguments.model, arguments.reviews)
     except SentimentError as error:
         parser.error(str(error))
+
+
+def bundle(model: Path, source: str) -> None:
+    """Copy the files, measure what was copied, and write the card."""
+    test = load_reviews(source)["test"]
 
     def write(folder: Path) -> None:
         for name in FILES:
             (folder / name).parent.mkdir(exist_ok=True)
-            shutil.copy(arguments.model / name, folder / name)
-        metrics = artefact.read_json(arguments.model / artefact.METRICS)
+            shutil.copy(model / name, folder / name)
+        metrics = artefact.read_json(model / artefact.METRICS)
         metrics["test"] = evaluate(runtime.load(folder), test).summary()
         artefact.write_json(folder / artefact.METRICS, metrics)
         describe(folder)

@@ -88,13 +88,15 @@ class Started:
         return self._process.exitcode
 
 
-def wait_for(happened: Callable[[], _Found | None], process: Popen[str]) -> _Found:
+def wait_for(
+    happened: Callable[[], _Found | None], process: Popen[str], *, limit_s: float = LIMIT_S
+) -> _Found:
     """Wait for something that a process of `subprocess` does; as `Started.wait_until` does.
 
     Raises:
-        AssertionError: it ended before, or took longer than `LIMIT_S`.
+        AssertionError: it ended before, or took longer than the limit.
     """
-    end = time.monotonic() + LIMIT_S
+    end = time.monotonic() + limit_s
 
     def assert_in_time() -> None:
         assert process.poll() is None, process.communicate()

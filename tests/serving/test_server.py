@@ -55,7 +55,7 @@ def start(folder: Path, log: Path, **environment: str) -> Server:
         return [line for line in log.read_text().splitlines() if '"listening"' in line]
 
     try:
-        line, *_ = wait_for(listening, process)
+        line, *_ = wait_for(listening, process, limit_s=LONGEST_S)
     except AssertionError:
         process.kill()
         pytest.fail(log.read_text())
@@ -129,6 +129,7 @@ def test_clients_that_hang_up_leave_the_server_up(server: Server):
         wait_for(
             lambda: "sentiment_lstm_requests_in_flight 1.0" in client.get("/metrics").text,
             server.process,
+            limit_s=LONGEST_S,
         )
     assert server.process.poll() is None
     assert not [line for line in server.lines() if "traceback" in line]
@@ -172,7 +173,7 @@ def test_a_stop_finishes_the_request_that_runs_and_exits_with_0(server: Server):
         assert two or answers.empty(), "the request was over before the server could be stopped"
         return two
 
-    wait_for(running, server.process)
+    wait_for(running, server.process, limit_s=LONGEST_S)
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(LONGEST_S) == 0
     asking.join(LONGEST_S)
