@@ -32,7 +32,12 @@ from tests.test_finetuning import finetune_slowly
 finetune_slowly(Path(sys.argv[1]), "killed")
 """
 SETTINGS = FinetuningSettings(
-    epochs=3, batch_size=8, learning_rate=5e-3, max_length_tokens=48, hidden_dropout=0.1
+    epochs=3,
+    batch_size=8,
+    learning_rate=5e-3,
+    max_length_tokens=48,
+    window_limit=2,
+    hidden_dropout=0.1,
 )
 
 
@@ -140,6 +145,7 @@ def test_a_teacher_has_the_hubs_layout_and_tells_how_it_was_made(finetuned):
     config = json.loads((result.output / "config.json").read_text())
     assert config["id2label"] == {"0": "bad", "1": "good"}
     assert config["window_length_tokens"] == result.window_tokens == 48
+    assert config["window_limit"] == SETTINGS.window_limit
     assert config["attention_probs_dropout_prob"] == 0
     training = json.loads((result.output / "training.json").read_text())
     assert training["data"]["source"] == "made up"
@@ -344,13 +350,15 @@ def test_the_command_fine_tunes_the_encoder_and_says_how_it_is_used(tmp_path: Pa
     output = tmp_path / "teacher"
     done = run(
         "finetune-teacher", file, "--encoder", encoder, "--output", output, "--epochs", "1",
-        "--batch-size", "8", "--max-length", "48", "--limit", "40",
+        "--batch-size", "8", "--max-length", "48", "--window-limit", "2", "--limit", "40",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[1].startswith("epoch  1/1   train loss ")
     assert "accuracy" in lines[1]
     assert lines[2].startswith("Validation accuracy ")
+    assert "each read at its ends in 2 windows of at most 48 tokens." in lines[2]
+    assert json.loads((output / "config.json").read_text())["window_limit"] == 2
     assert "on 36 reviews" in lines[3]
     assert str(output) in lines[3]
     assert lines[4] == f"Let it teach: sentiment-lstm train {file} --teacher {output}"
@@ -362,6 +370,7 @@ def test_the_command_fine_tunes_the_encoder_and_says_how_it_is_used(tmp_path: Pa
     [
         (["--encoder", "./no/such/encoder"], "no encoder could be loaded"),
         (["--limit", "1"], "--limit 1 cannot keep"),
+        (["--window-limit", "-1"], "The window limit is -1; expected at least 0"),
     ],
 )
 def test_a_mistake_on_the_command_line_ends_in_one_sentence(

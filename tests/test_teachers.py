@@ -59,7 +59,10 @@ def test_a_classifiers_own_window_goes_before_the_usual_one(tmp_path: Path):
     edit_config(folder, window_length_tokens=40)
     shorter = load_teacher(str(folder), label_names=NAMES)
     assert np.abs(usual.predict_proba(TEXTS) - shorter.predict_proba(TEXTS))[2].max() > 1e-4
-    assert usual.identity != shorter.identity
+    edit_config(folder, window_limit=1)
+    at_the_end = load_teacher(str(folder), label_names=NAMES)
+    assert np.abs(shorter.predict_proba(TEXTS) - at_the_end.predict_proba(TEXTS))[2].max() > 1e-4
+    assert len({usual.identity, shorter.identity, at_the_end.identity}) == 3
 
 
 def test_an_identity_follows_weights_labels_temperature_and_tokenizer(

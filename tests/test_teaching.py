@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from sentiment_lstm import teaching
 from sentiment_lstm.errors import DataError, RecipeError
+from sentiment_lstm.finetuning import FinetuningSettings
 from sentiment_lstm.recipes import Recipe, override
 from sentiment_lstm.teaching import texts_to_learn_from
 from sentiment_lstm.training import train
@@ -270,6 +271,8 @@ def test_an_encoder_whose_path_holds_an_at_sign_is_made_a_teacher_of_its_weight(
             f'distillation.teachers=["finetune:{encoder}", "finetune:{encoder}@2"]',
             "distillation.teacher_epochs=1",
             "distillation.teacher_learning_rate=3e-4",
+            "distillation.teacher_window_tokens=40",
+            "distillation.teacher_window_limit=2",
             "training.epochs=1",
         ],
     )
@@ -279,7 +282,8 @@ def test_an_encoder_whose_path_holds_an_at_sign_is_made_a_teacher_of_its_weight(
     teacher = json.loads((kept / "labelled" / "manifest.json").read_text())["teacher"]
     assert re.findall(r"@(0\.\d+)", teacher) == ["0.333", "0.667"]
     settings = [call.kwargs["settings"] for call in finetune.call_args_list]
-    assert [(one.epochs, one.learning_rate) for one in settings] == [(1, 3e-4), (1, 3e-4)]
+    wanted = FinetuningSettings(epochs=1, learning_rate=3e-4, max_length_tokens=40, window_limit=2)
+    assert settings == [wanted, wanted]
 
 
 @pytest.mark.parametrize(
@@ -287,6 +291,8 @@ def test_an_encoder_whose_path_holds_an_at_sign_is_made_a_teacher_of_its_weight(
     [
         ("teacher_share=1.5", r"teacher_share is 1\.5; expected at least 0 and at most"),
         ("teacher_learning_rate=0.0", r"teacher_learning_rate is 0\.0; expected above 0"),
+        ("teacher_window_tokens=31", r"teacher_window_tokens is 31; expected at least 32"),
+        ("teacher_window_limit=-1", r"teacher_window_limit is -1; expected at least 0"),
     ],
 )
 def test_a_setting_out_of_range_is_refused(quick_recipe: Recipe, assignment: str, complaint: str):

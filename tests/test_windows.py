@@ -18,6 +18,7 @@ from sentiment_lstm.windows import (
     Frame,
     RandomWindows,
     collate_windows,
+    end_windows,
     equal_windows,
     frame_of,
     plain_ids,
@@ -55,6 +56,27 @@ def test_windows_are_the_fewest_that_fit_and_equal(length: int, sizes: list[int]
     windows = equal_windows(ids, 10)
     assert [len(window) for window in windows] == sizes
     assert [token for window in windows for token in window] == ids
+
+
+@pytest.mark.parametrize(
+    ("most", "starts"), [(1, [25]), (2, [0, 25]), (3, [0, 15, 25]), (0, [0, 8, 17, 26])]
+)
+def test_windows_that_are_fewer_than_a_text_has_are_full_ones_of_its_ends(
+    most: int, starts: list[int]
+):
+    frame = Frame([101], [102], 0, 12, most)
+    ids = list(range(35))
+    windows = frame.windows(ids)
+    assert [window[0] for window in windows] == starts
+    if most:
+        assert windows == end_windows(ids, 10, most)
+        assert {len(window) for window in windows} == {10}
+
+
+@pytest.mark.parametrize("length", [0, 7, 19, 20])
+def test_a_text_that_fits_into_the_window_limit_is_read_whole(length: int):
+    frame = Frame([101], [102], 0, 12, 2)
+    assert frame.windows(range(length)) == equal_windows(range(length), 10)
 
 
 def test_a_frame_knows_berts_special_tokens_and_the_shorter_of_the_limits(model, tokenizer):
@@ -97,6 +119,20 @@ def test_scores_are_the_mean_over_equal_windows_of_the_text(model, tokenizer):
         with torch.no_grad():
             alone = [model(torch.tensor([[101, *part, 102]])).logits[0] for part in parts]
         np.testing.assert_allclose(row, torch.stack(alone).mean(0), atol=1e-5)
+
+
+def test_of_a_long_text_no_more_windows_are_scored_than_the_frame_says(model, tokenizer):
+    frame = frame_of(model, tokenizer, max_length_tokens=20, window_limit=2)
+    scores = score_texts(model, tokenizer, TEXTS, frame)
+    whole = score_texts(model, tokenizer, TEXTS, frame._replace(window_limit=0))
+    for text, row, of_whole in zip(TEXTS, scores, whole, strict=True):
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        if len(ids) <= 36:
+            np.testing.assert_allclose(row, of_whole, atol=1e-5)
+            continue
+        ends = torch.tensor([[101, *part, 102] for part in (ids[:18], ids[-18:])])
+        with torch.no_grad():
+            np.testing.assert_allclose(row, model(ends).logits.mean(0), atol=1e-5)
 
 
 def test_scores_depend_on_no_neighbour_and_no_chunk(model, tokenizer, monkeypatch):

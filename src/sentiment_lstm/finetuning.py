@@ -41,7 +41,7 @@ from sentiment_lstm.teacher_trainer import (
     make_teacher_trainer,
     read_teacher_history,
 )
-from sentiment_lstm.teachers import WINDOW_SETTING, weights_identity
+from sentiment_lstm.teachers import WINDOW_LIMIT_SETTING, WINDOW_SETTING, weights_identity
 from sentiment_lstm.tokens import embedded_bert_folder, load_tokenizer, with_markup_rule
 from sentiment_lstm.windows import frame_of
 
@@ -141,8 +141,14 @@ def finetune_teacher(
         # computes a hundred times slower.
         torch.set_flush_denormal(True)
         model, tokenizer = load_encoder(encoder, label_names, settings)
-        frame = frame_of(model, tokenizer, max_length_tokens=settings.max_length_tokens)
+        frame = frame_of(
+            model,
+            tokenizer,
+            max_length_tokens=settings.max_length_tokens,
+            window_limit=settings.window_limit,
+        )
         setattr(model.config, WINDOW_SETTING, frame.max_length_tokens)
+        setattr(model.config, WINDOW_LIMIT_SETTING, frame.window_limit)
         # For other programs, which truncate there.
         tokenizer.model_max_length = frame.max_length_tokens
         base: Any = model.base_model

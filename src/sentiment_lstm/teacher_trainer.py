@@ -57,6 +57,7 @@ class FinetuningSettings:
     max_gradient_norm: float = 1.0
     hidden_dropout: float = 0.0
     max_length_tokens: int = MAX_WINDOW_TOKENS  # of a window, special tokens included
+    window_limit: int = 0  # windows that the teacher reads of a text, from both ends; 0 reads all
     validation_size: float = 0.1  # share of train; 0 trains on all of it
 
     def __post_init__(self) -> None:
@@ -73,6 +74,7 @@ class FinetuningSettings:
                 self.max_length_tokens >= 2 * SHORTEST_TOKENS,
                 f"at least {2 * SHORTEST_TOKENS} tokens",
             ),
+            ("window limit", self.window_limit >= 0, "at least 0"),
             ("validation size", 0 <= self.validation_size < 1, "at least 0 and below 1"),
         ):
             if not holds:

@@ -38,6 +38,7 @@ from sentiment_lstm.text_pipelines import BUILT_IN, PipelineTeacher, named_pipel
 from sentiment_lstm.windows import MAX_WINDOW_TOKENS, frame_of, score_texts
 
 __all__ = [
+    "WINDOW_LIMIT_SETTING",
     "WINDOW_SETTING",
     "Teacher",
     "load_teacher",
@@ -46,8 +47,10 @@ __all__ = [
     "weights_identity",
 ]
 
-# In config.json of the teachers that `finetune-teacher` makes: the window they were trained on.
+# In config.json of the teachers that `finetune-teacher` makes: the window they were trained on, and
+# how many of a text they read.
 WINDOW_SETTING = "window_length_tokens"
+WINDOW_LIMIT_SETTING = "window_limit"
 _LOWEST = 1e-7  # a sure teacher among several must not outvote all others by an infinite logarithm
 # Where and with what a configuration was saved says nothing about what the model computes.
 _NOT_IDENTITY = ("_name_or_path", "transformers_version", "dtype", "architectures")
@@ -197,8 +200,12 @@ class _TransformersTeacher:
             label_names,
             teacher=spec,
         )
-        window = int(getattr(config, WINDOW_SETTING, MAX_WINDOW_TOKENS))
-        self._frame = frame_of(self._model, self._tokenizer, max_length_tokens=window)
+        self._frame = frame_of(
+            self._model,
+            self._tokenizer,
+            max_length_tokens=int(getattr(config, WINDOW_SETTING, MAX_WINDOW_TOKENS)),
+            window_limit=int(getattr(config, WINDOW_LIMIT_SETTING, 0)),
+        )
         if getattr(config, "pad_token_id", None) is None:  # needed to score several texts at once
             config.pad_token_id = self._frame.pad_token_id
         self.identity = weights_identity(

@@ -204,6 +204,8 @@ def make_teachers(
                     settings=FinetuningSettings(
                         epochs=recipe.distillation.teacher_epochs,
                         learning_rate=recipe.distillation.teacher_learning_rate,
+                        max_length_tokens=recipe.distillation.teacher_window_tokens,
+                        window_limit=recipe.distillation.teacher_window_limit,
                     ),
                     seed=seed,
                     resume=unfinished,

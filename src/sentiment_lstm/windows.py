@@ -25,6 +25,7 @@ __all__ = [
     "Frame",
     "RandomWindows",
     "collate_windows",
+    "end_windows",
     "equal_windows",
     "frame_of",
     "plain_ids",
@@ -48,6 +49,7 @@ class Frame(NamedTuple):
     after: list[int]  # [SEP], in BERT
     pad_token_id: int
     max_length_tokens: int  # with what stands around
+    window_limit: int = 0  # that are read of a text, from both ends; 0 reads all of it
 
     @property
     def room_tokens(self) -> int:
@@ -58,12 +60,19 @@ class Frame(NamedTuple):
         """Put the special tokens around a window; an empty text of no special token gets one."""
         return [*self.before, *ids, *self.after] or [self.pad_token_id]
 
+    def windows(self, ids: Sequence[int]) -> list[Sequence[int]]:
+        """Cut a text, without special tokens, into the windows that are read of it."""
+        if 0 < self.window_limit * self.room_tokens < len(ids):
+            return end_windows(ids, self.room_tokens, self.window_limit)
+        return equal_windows(ids, self.room_tokens)
+
 
 def frame_of(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     *,
     max_length_tokens: int = MAX_WINDOW_TOKENS,
+    window_limit: int = 0,
 ) -> Frame:
     """Find the special tokens and the longest window that a model and its tokenizer allow.
 
@@ -71,6 +80,7 @@ def frame_of(
         model: its position embeddings limit the length.
         tokenizer: so does its `model_max_length`.
         max_length_tokens: the most tokens of a window in any case.
+        window_limit: the most windows that are read of a text; 0 reads all of it.
 
     Raises:
         ModelError: no token of text fits between the special ones.
@@ -88,6 +98,7 @@ def frame_of(
         max_length_tokens=min(
             max_length_tokens, int(tokenizer.model_max_length), _positions(model)
         ),
+        window_limit=window_limit,
     )
     if frame.room_tokens < 1:
         raise ModelError(
@@ -121,6 +132,18 @@ def equal_windows(ids: Sequence[int], room_tokens: int) -> list[Sequence[int]]:
     count = max(1, -(-len(ids) // room_tokens))
     edges = [len(ids) * number // count for number in range(count + 1)]
     return [ids[start:end] for start, end in itertools.pairwise(edges)]
+
+
+def end_windows(ids: Sequence[int], room_tokens: int, count: int) -> list[Sequence[int]]:
+    """Take full windows from both ends of a text that is longer than `count` of them.
+
+    A review says at its beginning and at its end what its writer thinks, and tells the story in
+    between. The odd window is one of the end.
+    """
+    first = count // 2
+    starts = [number * room_tokens for number in range(first)]
+    starts += [len(ids) - number * room_tokens for number in range(count - first, 0, -1)]
+    return [ids[start : start + room_tokens] for start in starts]
 
 
 def collate_windows(rows: Sequence[dict], frame: Frame) -> dict[str, Tensor]:
@@ -200,7 +223,7 @@ def score_texts(
     texts: Sequence[str],
     frame: Frame,
 ) -> NDArray[np.float32]:
-    """Average the logits over the windows of each text.
+    """Average the logits over the windows that are read of each text.
 
     Args:
         model: any sequence classifier; it is left in the mode, training or not, it was in.
@@ -231,7 +254,7 @@ def _score_chunk(
 ) -> NDArray[np.float32]:
     windows, text_of = [], []
     for text, ids in enumerate(plain_ids(tokenizer, texts)):
-        for window in equal_windows(ids, frame.room_tokens):
+        for window in frame.windows(ids):
             windows.append(frame.around(window))
             text_of.append(text)
     padded = [_padded_length(len(window), frame) for window in windows]

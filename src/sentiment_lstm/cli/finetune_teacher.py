@@ -38,6 +38,10 @@ def finetune_teacher(
     learning_rate: Annotated[float, typer.Option(help="Of AdamW, at its highest.")] = 1e-4,
     batch_size: Annotated[int, typer.Option(help="Windows of reviews a batch.")] = 32,
     max_length: Annotated[int, typer.Option(help="Tokens of a window, at most.")] = 256,
+    window_limit: Annotated[
+        int,
+        typer.Option(help="Windows that it reads of a text, from both ends; 0 reads all of it."),
+    ] = 0,
     seed: Annotated[
         int, typer.Option(min=0, help="Of the limit, the new weights, the windows and the order.")
     ] = 0,
@@ -74,6 +78,7 @@ def finetune_teacher(
             batch_size=batch_size,
             learning_rate=learning_rate,
             max_length_tokens=max_length,
+            window_limit=window_limit,
             validation_size=validation_size,
         )
 
@@ -113,10 +118,11 @@ def finetune_teacher(
         progress=sys.stderr.isatty() and ranks.is_first(),
     )
     if result.validation_accuracy is not None:
+        read = f"at its ends in {window_limit}" if window_limit else "whole in"
+        unseen = f"{result.reviews['validation']:,} reviews that it was not trained on"
         console.print(
-            f"[bold]Validation accuracy {result.validation_accuracy:.2%}[/] on "
-            f"{result.reviews['validation']:,} reviews that it was not trained on, each read whole "
-            f"in windows of at most {result.window_tokens} tokens."
+            f"[bold]Validation accuracy {result.validation_accuracy:.2%}[/] on {unseen}, each "
+            f"read {read} windows of at most {result.window_tokens} tokens."
         )
     console.print(
         f"Trained in {result.seconds / 60:.1f} min on {result.reviews['train']:,} reviews. "

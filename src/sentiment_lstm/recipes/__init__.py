@@ -157,12 +157,17 @@ class DistillationSettings:
     unlabelled: bool = True  # learn what the teachers say of unlabelled texts
     teacher_epochs: int = 2  # of an encoder that is fine-tuned for this training
     teacher_learning_rate: float = 1e-4  # of the same; a large one asks for less
+    teacher_window_tokens: int = 256  # of the same; it is trained on one of each review an epoch
+    teacher_window_limit: int = 0  # that it reads of a text, from both ends; 0 reads all of it
 
     def __post_init__(self) -> None:
         _check_range("distillation.teacher_epochs", self.teacher_epochs, low=1)
         _check_range(
             "distillation.teacher_learning_rate", self.teacher_learning_rate, above=0, below=1
         )
+        # As `FinetuningSettings` asks, which would say so after hours.
+        _check_range("distillation.teacher_window_tokens", self.teacher_window_tokens, low=32)
+        _check_range("distillation.teacher_window_limit", self.teacher_window_limit, low=0)
         _check_range("distillation.teacher_share", self.teacher_share, low=0, high=1)
 
 
