@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import BertForSequenceClassification
 
-from sentiment_lstm.precision import fast_bfloat16, mixed_precision
+from sentiment_lstm.precision import fast_bfloat16, in_fast_precision
+from tests.tiny_encoders import tiny_config
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the GPU would be asked")
 
@@ -17,10 +19,9 @@ def test_a_cpu_is_fast_in_bfloat16_if_it_multiplies_it_in_hardware(
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
     fast = amx or avx512_bf16
     assert fast_bfloat16() is fast
-    linear = torch.nn.Linear(2, 2)
-    with mixed_precision():
-        given = linear(torch.ones(1, 2))
-    assert given.dtype == (torch.bfloat16 if fast else torch.float32)
+    model = BertForSequenceClassification(tiny_config())
+    assert in_fast_precision(model).dtype == (torch.bfloat16 if fast else torch.float32)
+    assert model.dtype == torch.float32, "a training goes on with it"
 
 
 def test_a_torch_that_cannot_tell_gets_float32(monkeypatch):

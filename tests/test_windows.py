@@ -152,6 +152,16 @@ def test_scoring_leaves_dropout_out_and_the_mode_as_it_was(model, tokenizer):
     model.eval()
 
 
+def test_in_bfloat16_scores_are_the_same_to_three_digits(model, tokenizer, monkeypatch):
+    frame = frame_of(model, tokenizer)
+    expected = score_texts(model, tokenizer, TEXTS, frame)
+    monkeypatch.setattr("sentiment_lstm.precision.fast_bfloat16", lambda: True)
+    scores = score_texts(model, tokenizer, TEXTS, frame)
+    assert scores.dtype == np.float32
+    assert 0 < np.abs(scores - expected).max() < 0.01 * np.ptp(expected) + 0.005
+    assert model.dtype == torch.float32
+
+
 def test_no_text_gives_no_row(model, tokenizer):
     assert score_texts(model, tokenizer, [], frame_of(model, tokenizer)).shape == (0, 3)
 

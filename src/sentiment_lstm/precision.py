@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import torch
+import copy
 
-__all__ = ["fast_bfloat16", "mixed_precision"]
+import torch
+from transformers import PreTrainedModel
+
+__all__ = ["fast_bfloat16", "in_fast_precision"]
 
 _CPU_UNITS = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
 
@@ -22,7 +25,9 @@ def fast_bfloat16() -> bool:
     return any(has_unit is not None and has_unit() for has_unit in asked)
 
 
-def mixed_precision() -> torch.autocast:
-    """Compute what is inside in bfloat16 where that is fast; weights and results stay float32."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=fast_bfloat16())
+def in_fast_precision(model: PreTrainedModel) -> PreTrainedModel:
+    """Give a copy in bfloat16 to score with where that is fast, else the model itself.
+
+    Autocast would convert all weights anew for every batch, and leave half of the work in float32.
+    """
+    return copy.deepcopy(model).to(torch.bfloat16) if fast_bfloat16() else model

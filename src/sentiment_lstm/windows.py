@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sentiment_lstm.batches import LengthBucketSampler, collate_ragged
 from sentiment_lstm.errors import ModelError
-from sentiment_lstm.precision import mixed_precision
+from sentiment_lstm.precision import in_fast_precision
 from sentiment_lstm.text import without_markup
 from sentiment_lstm.token_budget import token_budget_batches
 
@@ -34,7 +34,7 @@ __all__ = [
 
 # Attention grows with the square of it, and half of IMDB's reviews fit.
 MAX_WINDOW_TOKENS = 256
-_BATCH_TOKENS = 8_192
+_BATCH_TOKENS = 4_096
 _LENGTH_STEP = 16  # few shapes, because a CPU prepares its kernels for each of them
 _CHUNK_TEXTS = 1_000
 # Random windows of training: a quarter is shortened, so that short texts are known as well.
@@ -236,9 +236,10 @@ def score_texts(
     """
     was_training = model.training
     model.eval()
+    reader = in_fast_precision(model)
     try:
         parts = [
-            _score_chunk(model, tokenizer, texts[start : start + _CHUNK_TEXTS], frame)
+            _score_chunk(reader, tokenizer, texts[start : start + _CHUNK_TEXTS], frame)
             for start in range(0, len(texts), _CHUNK_TEXTS)
         ]
     finally:
@@ -262,7 +263,7 @@ def _score_chunk(
     for batch in token_budget_batches(padded, budget_tokens=_BATCH_TOKENS):
         tensors = collate_windows([{"input_ids": windows[row]} for row in batch], frame)
         on_device = {name: tensor.to(model.device) for name, tensor in tensors.items()}
-        with torch.inference_mode(), mixed_precision():
+        with torch.inference_mode():
             scores = model(**on_device).logits
         logits[batch] = scores.float().cpu().numpy()
     sums = np.zeros((len(texts), _classes(model)), dtype=np.float32)
