@@ -30,4 +30,4 @@ def in_fast_precision(model: PreTrainedModel) -> PreTrainedModel:
 
     Autocast would convert all weights anew for every batch, and leave half of the work in float32.
     """
-    return copy.deepcopy(model).to(torch.bfloat16) if fast_bfloat16() else model
+    return copy.deepcopy(model).bfloat16() if fast_bfloat16() else model
