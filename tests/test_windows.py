@@ -13,6 +13,7 @@ from transformers import (
 
 from sentiment_lstm import windows as module
 from sentiment_lstm.errors import ModelError
+from sentiment_lstm.precision import in_fast_precision
 from sentiment_lstm.tokens import load_tokenizer
 from sentiment_lstm.windows import (
     Frame,
@@ -40,12 +41,6 @@ def model() -> BertForSequenceClassification:
     torch.manual_seed(3)
     model = BertForSequenceClassification(tiny_config(num_labels=3))
     return model.eval()
-
-
-@pytest.fixture(autouse=True)
-def _float32(monkeypatch: pytest.MonkeyPatch):
-    """Whatever the machine: bfloat16 rounds differently from batch to batch."""
-    monkeypatch.setattr("sentiment_lstm.precision.fast_bfloat16", lambda: False)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +151,7 @@ def test_in_bfloat16_scores_are_the_same_to_three_digits(model, tokenizer, monke
     frame = frame_of(model, tokenizer)
     expected = score_texts(model, tokenizer, TEXTS, frame)
     monkeypatch.setattr("sentiment_lstm.precision.fast_bfloat16", lambda: True)
-    scores = score_texts(model, tokenizer, TEXTS, frame)
+    scores = score_texts(in_fast_precision(model), tokenizer, TEXTS, frame)
     assert scores.dtype == np.float32
     assert 0 < np.abs(scores - expected).max() < 0.01 * np.ptp(expected) + 0.005
     assert model.dtype == torch.float32

@@ -22,7 +22,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback, Tra
 
 from sentiment_lstm import ranks, runs
 from sentiment_lstm.errors import RecipeError
-from sentiment_lstm.precision import fast_bfloat16
+from sentiment_lstm.precision import fast_bfloat16, in_fast_precision
 from sentiment_lstm.trainer import QuietProgress
 from sentiment_lstm.windows import (
     MAX_WINDOW_TOKENS,
@@ -244,7 +244,9 @@ class TeacherTrainer(ranks.RankTrainer):
         validation: Any = self.eval_dataset
         model = self.accelerator.unwrap_model(self.model)
         logits = ranks.from_first(
-            lambda: score_texts(model, self._tokenizer, list(validation["text"]), self._frame)
+            lambda: score_texts(
+                in_fast_precision(model), self._tokenizer, list(validation["text"]), self._frame
+            )
         )
         if not np.isfinite(logits).all():
             raise RecipeError(

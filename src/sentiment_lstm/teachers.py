@@ -31,6 +31,7 @@ from sentiment_lstm import artefact
 from sentiment_lstm.calibration import softmax
 from sentiment_lstm.errors import ModelError, one_line
 from sentiment_lstm.hub import only_local_files
+from sentiment_lstm.precision import in_fast_precision
 from sentiment_lstm.prediction import load
 from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.teacher_labels import label_order
@@ -211,6 +212,8 @@ class _TransformersTeacher:
         self.identity = weights_identity(
             self._model, self._tokenizer.backend_tokenizer.to_str(), str(self._frame)
         )
+        # Only now, since the identity is that of the weights as they were saved.
+        self._model = in_fast_precision(self._model)
 
     def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float32]:
         logits = score_texts(self._model, self._tokenizer, texts, self._frame)

@@ -15,7 +15,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sentiment_lstm.batches import LengthBucketSampler, collate_ragged
 from sentiment_lstm.errors import ModelError
-from sentiment_lstm.precision import in_fast_precision
 from sentiment_lstm.text import without_markup
 from sentiment_lstm.token_budget import token_budget_batches
 
@@ -49,7 +48,7 @@ class Frame(NamedTuple):
     after: list[int]  # [SEP], in BERT
     pad_token_id: int
     max_length_tokens: int  # with what stands around
-    window_limit: int = 0  # that are read of a text, from both ends; 0 reads all of it
+    window_limit: int = 0  # windows that are read of a text, from both ends; 0 reads all of it
 
     @property
     def room_tokens(self) -> int:
@@ -226,7 +225,8 @@ def score_texts(
     """Average the logits over the windows that are read of each text.
 
     Args:
-        model: any sequence classifier; it is left in the mode, training or not, it was in.
+        model: any sequence classifier, such as `in_fast_precision` gives; it is left in the mode,
+            training or not, it was in.
         tokenizer: its own.
         texts: N texts of any length.
         frame: from :func:`frame_of`.
@@ -236,10 +236,9 @@ def score_texts(
     """
     was_training = model.training
     model.eval()
-    reader = in_fast_precision(model)
     try:
         parts = [
-            _score_chunk(reader, tokenizer, texts[start : start + _CHUNK_TEXTS], frame)
+            _score_chunk(model, tokenizer, texts[start : start + _CHUNK_TEXTS], frame)
             for start in range(0, len(texts), _CHUNK_TEXTS)
         ]
     finally:
