@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from sentiment_lstm import building
-from sentiment_lstm.building import build_model, set_precision
+from sentiment_lstm.building import (
+    build_model,
+    load_weights,
+    set_precision,
+    without_regularization,
+)
 from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.recipes import Recipe, load_recipe, override
 from sentiment_lstm.tokens import load_tokenizer
@@ -71,3 +78,41 @@ def test_the_precision_is_the_recipes_or_what_the_machine_is_fast_in(
     model = build_model(recipe, load_tokenizer(), NAMES)
     set_precision(model, recipe)
     assert model.encoder.low_precision is (has_it if expected is None else expected)
+
+
+def test_a_model_goes_on_from_the_weights_of_another_and_keeps_its_own_ngrams(tmp_path: Path):
+    other, model = built("default"), built("default")
+    other.ngrams.weight.data.normal_()
+    other.save_pretrained(tmp_path)
+    before = model.ngrams.weight.clone()
+    load_weights(model, tmp_path)
+    learnt, expected = model.state_dict(), other.state_dict()
+    assert torch.equal(learnt.pop("ngrams.weight"), before)
+    expected.pop("ngrams.weight")
+    assert {"embedding.weight", "classifier.weight", "encoder.forwards.0.weight_hh_l0"} <= set(
+        learnt
+    )
+    for name, value in learnt.items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_without_regularization_nothing_else_changes():
+    recipe = override(
+        load_recipe("best"), ["model.hidden_dropout=0.1", "model.embedding_dropout=0.1"]
+    )
+    bare = without_regularization(recipe)
+    changed = {
+        f"{section}.{key}"
+        for section, values in recipe.to_dict().items()
+        if isinstance(values, dict)
+        for key, value in values.items()
+        if bare.to_dict()[section][key] != value
+    }
+    assert changed == {
+        "model.word_dropout",
+        "model.embedding_dropout",
+        "model.hidden_dropout",
+        "model.classifier_dropout",
+        "training.adversarial_epsilon",
+    }
+    assert bare.model.classifier_dropout == bare.training.adversarial_epsilon == 0.0

@@ -59,11 +59,12 @@ def test_ngrams_are_fitted_to_the_lessons_and_weighed_by_the_validation_split():
     np.testing.assert_array_equal(kept.argmax(1), labels)
 
 
-def test_ngrams_are_fitted_to_no_more_reviews_than_fit_in_memory(
+def test_ngrams_are_fitted_to_no_more_tokens_than_fit_in_memory(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr("sentiment_lstm.finishing._MOST_NGRAM_REVIEWS", 100)
     ids, labels = reviews(100, seed=0)
+    tokens = sum(len(review) for review in ids)
+    monkeypatch.setattr("sentiment_lstm.finishing._MOST_NGRAM_TOKENS", tokens)
     # What stands behind the hundredth says the opposite, and is ten times as much.
     misled, wrong = reviews(1_000, seed=2)
     validation_ids, truth = reviews(60, seed=1)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sentiment_lstm.errors import DataError
 from sentiment_lstm.lessons import draw_sentences, prepare_lessons, unlabelled_texts
 from sentiment_lstm.negation import draw_clauses, opposite, polar_words
+from sentiment_lstm.passages import cut_into_passages
 from sentiment_lstm.recipes import Recipe, override
 from sentiment_lstm.tokens import load_tokenizer
 
@@ -69,6 +70,28 @@ def test_a_teacher_adds_the_unlabelled_texts_and_its_share_of_every_labelled_tar
     assert [len(ids) for ids in taught.rows["input_ids"]] == taught.rows["length"][:]
     alone = override(recipe, ["distillation.unlabelled=false"])
     assert len(lessons(train, unlabelled, alone, tmp_path, LengthTeacher()).rows) == 30
+
+
+def test_unlabelled_texts_are_learnt_in_passages_and_sentences_are_drawn_from_whole_ones(
+    train: Dataset, quick_recipe: Recipe, tmp_path: Path
+):
+    texts = [f"{REVIEW} {sentence}" for sentence in train["text"][:5]]
+    unlabelled = unlabelled_texts(Dataset.from_dict({"text": texts}), train.features)
+    settings = ["training.sentences=20", "distillation.passage_tokens=10"]
+    recipe = override(quick_recipe, [*settings, "distillation.teacher_share=1.0"])
+    found = lessons(train, unlabelled, recipe, tmp_path, LengthTeacher())
+    tokenizer = load_tokenizer()
+    passages = list(cut_into_passages(unlabelled, tokenizer, length_tokens=10)["text"])
+    assert len(passages) > 2 * len(texts)
+    assert (found.labelled, found.reviews) == (30, 30 + len(passages))
+    assert found.rows["input_ids"][30 : found.reviews] == tokenizer(passages)["input_ids"]
+    said = LengthTeacher().predict_proba([*train["text"], *passages])
+    np.testing.assert_allclose(found.targets, said, atol=1e-6)
+    drawn = draw_sentences([train, unlabelled], 20, features=train.features)
+    ids = tokenizer(list(drawn["text"]))["input_ids"]
+    assert found.rows["input_ids"][found.reviews :] == ids
+    alone = lessons(train, unlabelled, recipe, tmp_path, None)
+    assert alone.reviews == 30, "without a teacher nothing is known of the passages"
 
 
 @pytest.mark.parametrize("teacher", [None, LengthTeacher()])

@@ -9,12 +9,15 @@ from unittest.mock import Mock
 import pytest
 from datasets import Dataset, DatasetDict, concatenate_datasets
 from safetensors.torch import load_file
+from torch import Tensor
 
 from sentiment_lstm import teaching
 from sentiment_lstm.errors import DataError, RecipeError
 from sentiment_lstm.finetuning import FinetuningSettings
+from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.recipes import Recipe, override
 from sentiment_lstm.teaching import texts_to_learn_from
+from sentiment_lstm.trainer import SentimentTrainer, make_trainer
 from sentiment_lstm.training import train
 from tests.contracts import assert_same_weights
 from tests.processes import run_code, run_command, start_code
@@ -25,6 +28,7 @@ SCRIPT = """
 import sys
 from datasets import load_from_disk
 from sentiment_lstm.recipes import load_recipe
+from sentiment_lstm.trainer import SentimentTrainer, make_trainer
 from sentiment_lstm.training import train
 folder, output, *flags = sys.argv[1:]
 train(
@@ -50,6 +54,8 @@ batch_size = 64
 negatives = 30
 [distillation]
 teachers = ["finetune:{encoder}", "nb-ngrams@0.5", "self", "distil:{encoder}"]
+passage_tokens = 12
+after_labels = true
 [training]
 epochs = 2
 batch_size = 40
@@ -97,7 +103,7 @@ def test_killed_in_a_stage_before_the_training_it_goes_on_and_ends_the_same(
     )
     assert_same_weights(killed, undisturbed)
     training = json.loads((tmp_path / "killed" / "training.json").read_text())
-    made = {"pretraining", "teacher 1", "teacher 3", "teacher 4", "training"}
+    made = {"pretraining", "labels", "teacher 1", "teacher 3", "teacher 4", "training"}
     assert made <= training["stage_seconds"].keys()
     assert training["seconds"] == pytest.approx(sum(training["stage_seconds"].values()), abs=1)
     assert not work.exists()
@@ -286,6 +292,43 @@ def test_an_encoder_whose_path_holds_an_at_sign_is_made_a_teacher_of_its_weight(
     assert settings == [wanted, wanted]
 
 
+def test_the_labels_are_learnt_first_and_gone_on_from_without_dropout(
+    reviews: DatasetDict, quick_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    output = tmp_path / "model"
+    begun = []
+
+    def begin(model: SentimentModel, recipe: Recipe, **others: object) -> SentimentTrainer:
+        weights = {name: value.clone() for name, value in model.state_dict().items()}
+        begun.append((model.config.word_dropout, recipe, weights))
+        if len(begun) == 2:
+            assert_same_weights(
+                _without_ngrams(load_file(f"{output}.training/labels/model/model.safetensors")),
+                _without_ngrams(weights),
+            )
+        return make_trainer(model, recipe, **others)
+
+    monkeypatch.setattr("sentiment_lstm.training.make_trainer", begin)
+    settings = ["model.word_dropout=0.1", "training.adversarial_epsilon=0.2", "training.epochs=1"]
+    taught = ["distillation.after_labels=true", 'distillation.teachers=["nb-ngrams"]']
+    stages: list[str] = []
+    recipe = override(quick_recipe, [*settings, *taught])
+    train(reviews, recipe, output, evaluate_test=False, on_stage=stages.append)
+    assert stages.index("labels") < stages.index("soft labels")
+    (dropout, labels, _), (none, student, _) = begun
+    assert (dropout, labels.training.adversarial_epsilon) == (0.1, 0.2)
+    assert labels.distillation.teachers == []
+    assert (none, student.training.adversarial_epsilon) == (0.0, 0.0)
+    begun.clear()
+    alone = override(recipe, ["distillation.teachers=[]"])
+    train(reviews, alone, tmp_path / "alone", evaluate_test=False)
+    assert len(begun) == 1, "without teachers there is nothing to go on with"
+
+
+def _without_ngrams(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value for name, value in weights.items() if not name.startswith("ngrams.")}
+
+
 @pytest.mark.parametrize(
     ("assignment", "complaint"),
     [
@@ -293,6 +336,7 @@ def test_an_encoder_whose_path_holds_an_at_sign_is_made_a_teacher_of_its_weight(
         ("teacher_learning_rate=0.0", r"teacher_learning_rate is 0\.0; expected above 0"),
         ("teacher_window_tokens=31", r"teacher_window_tokens is 31; expected at least 32"),
         ("teacher_window_limit=-1", r"teacher_window_limit is -1; expected at least 0"),
+        ("passage_tokens=-1", r"passage_tokens is -1; expected at least 0"),
     ],
 )
 def test_a_setting_out_of_range_is_refused(quick_recipe: Recipe, assignment: str, complaint: str):

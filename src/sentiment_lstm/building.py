@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerFast
 
+from sentiment_lstm import artefact
 from sentiment_lstm.embeddings import pretrained_embeddings
 from sentiment_lstm.errors import RecipeError
 from sentiment_lstm.model import SentimentConfig, SentimentModel
 from sentiment_lstm.precision import fast_bfloat16
-from sentiment_lstm.recipes import Recipe
+from sentiment_lstm.recipes import Recipe, override
 
-__all__ = ["build_model", "set_precision"]
+__all__ = ["build_model", "load_weights", "set_precision", "without_regularization"]
+
+_REGULARIZATION = (
+    "model.word_dropout",
+    "model.embedding_dropout",
+    "model.hidden_dropout",
+    "model.classifier_dropout",
+    "training.adversarial_epsilon",
+)
 
 
 def build_model(
@@ -46,6 +57,27 @@ def build_model(
         vectors = pretrained_embeddings(tokenizer, embedding_size=config.embedding_size)
         model.embedding.weight.data.copy_(torch.from_numpy(vectors))
     return model
+
+
+def without_regularization(recipe: Recipe) -> Recipe:
+    """Give a recipe that drops nothing out, and moves no embedding against the model.
+
+    A teacher's opinion is no label that is right or wrong: it says how sure it is, and of so much
+    text that a student which follows it closely does not learn it by heart.
+    """
+    return override(recipe, [f"{setting}=0" for setting in _REGULARIZATION])
+
+
+def load_weights(model: SentimentModel, folder: Path) -> None:
+    """Give a model the embedding, the LSTM and the classifier of another of the same recipe.
+
+    Args:
+        model: changed in place; its n-grams, which are fitted at a training's end, stay.
+        folder: of the other.
+    """
+    weights = load_file(folder / artefact.WEIGHTS)
+    learnt = {name: value for name, value in weights.items() if not name.startswith("ngrams.")}
+    model.load_state_dict(learnt, strict=False)
 
 
 def set_precision(model: SentimentModel, recipe: Recipe) -> None:

@@ -26,8 +26,8 @@ from sentiment_lstm.trainer import EpochRecord
 
 __all__ = ["TrainingResult", "add_ngrams", "best_epoch", "calibrate_model", "fit_ngrams", "save"]
 
-# The solver holds every n-gram of every review in memory: some 50 KB a review of IMDB.
-_MOST_NGRAM_REVIEWS = 75_000
+# The solver holds every n-gram of every review in memory: some 50 KB a review of 300 tokens.
+_MOST_NGRAM_TOKENS = 25_000_000
 _CALIBRATION_SENTENCES = 8_000
 
 
@@ -49,15 +49,18 @@ class TrainingResult:
 
 
 def fit_ngrams(model: SentimentModel, lessons: Lessons) -> None:
-    """Fit the n-gram channel, if the model has one, to the first 75,000 whole reviews.
+    """Fit the n-gram channel, if the model has one, to the first 25 million tokens of the reviews.
 
     The labelled ones stand first, and are all read even where they are more. IMDB's labelled and
-    unlabelled ones are 75,000.
+    unlabelled ones together have fewer.
     """
     if model.ngrams is None:
         return
-    number = min(lessons.reviews, max(_MOST_NGRAM_REVIEWS, lessons.labelled))
-    reviews = lessons.rows.select(range(number))
+    reviews = lessons.rows.select(range(lessons.reviews))
+    tokens = np.cumsum(reviews.with_format("numpy")["length"][:], dtype=np.int64)
+    fitting = int(np.searchsorted(tokens, _MOST_NGRAM_TOKENS, side="right"))
+    number = max(fitting, lessons.labelled)
+    reviews = reviews.select(range(number))
     fit_ngram_channel(model.ngrams, RaggedIds(reviews), lessons.first_targets(number))
 
 

@@ -3,7 +3,7 @@
 ::
 
     labelled reviews      the label; with teachers, a mean of it and of what they say
-    unlabelled reviews    what the teachers say; left out without teachers
+    unlabelled reviews    whole or in passages: what the teachers say; left out without teachers
     sentences             of both, drawn at random; what the teachers say, else the review's label
     clauses               of both, as they stand: what the teachers say, else what their words do
     the same, denied      the opposite
@@ -35,6 +35,7 @@ from sentiment_lstm.negation import (
     polar_words,
 )
 from sentiment_lstm.ordinal import ordinal_targets
+from sentiment_lstm.passages import cut_into_passages
 from sentiment_lstm.recipes import Recipe
 from sentiment_lstm.soft_labels import soft_labels
 from sentiment_lstm.teachers import Teacher
@@ -55,15 +56,15 @@ _SENTENCES, _CLAUSES, _DENIED = "sentences", "clauses", "denied"
 
 @dataclass(frozen=True, kw_only=True)
 class Lessons:
-    """The rows of a training: whole reviews first, then sentences."""
+    """The rows of a training: reviews first, whole or in passages, then sentences."""
 
     rows: datasets.Dataset  # `input_ids`, `length`, and `labels`: class ids or probabilities
-    reviews: int  # how many of the rows are whole reviews
+    reviews: int  # how many of the rows are reviews or passages of such
     labelled: int  # how many of these, the first ones, bear a label
 
     @property
     def targets(self) -> NDArray[np.generic]:
-        """What is learnt of the whole reviews: (N,) class ids, or (N, C) probabilities."""
+        """What is learnt of the reviews: (N,) class ids, or (N, C) probabilities."""
         return self.first_targets(self.reviews)
 
     def first_targets(self, number: int) -> NDArray[np.generic]:
@@ -98,18 +99,19 @@ def prepare_lessons(
         DataError: the folder holds the soft labels of other texts or another teacher.
     """
     parts = {"labelled": train}
-    if teacher is not None and unlabelled is not None and recipe.distillation.unlabelled:
-        parts["unlabelled"] = unlabelled
+    if teacher is None or not recipe.distillation.unlabelled:
+        unlabelled = None
+    if unlabelled is not None:
+        parts["unlabelled"] = _in_passages(unlabelled, recipe, tokenizer)
+    reviews = sum(len(part) for part in parts.values())
     wanted = recipe.training.sentences
     if wanted:
-        drawn = ranks.from_first(
-            lambda: draw_sentences(list(parts.values()), wanted, features=train.features)
-        )
+        whole = [train] if unlabelled is None else [train, unlabelled]
+        drawn = ranks.from_first(lambda: draw_sentences(whole, wanted, features=train.features))
         if len(drawn):
             parts[_SENTENCES] = drawn
-    reviews = sum(len(part) for name, part in parts.items() if name != _SENTENCES)
     told = None  # of the clauses, by their words
-    clauses = ranks.from_first(lambda: _clauses(train, parts.get("unlabelled"), recipe))
+    clauses = ranks.from_first(lambda: _clauses(train, unlabelled, recipe))
     if clauses is not None:
         parts |= {_CLAUSES: clauses.affirmed, _DENIED: clauses.denied}
         told = clauses.probabilities
@@ -138,6 +140,17 @@ def prepare_lessons(
         rows.append(tokenized)
     every = datasets.concatenate_datasets(rows) if len(rows) > 1 else rows[0]
     return Lessons(rows=every, reviews=reviews, labelled=len(train))
+
+
+def _in_passages(
+    unlabelled: datasets.Dataset, recipe: Recipe, tokenizer: PreTrainedTokenizerFast
+) -> datasets.Dataset:
+    length_tokens = recipe.distillation.passage_tokens
+    if not length_tokens:
+        return unlabelled
+    return ranks.from_first(
+        lambda: cut_into_passages(unlabelled, tokenizer, length_tokens=length_tokens)
+    )
 
 
 def _clauses(

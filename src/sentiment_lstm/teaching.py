@@ -30,7 +30,13 @@ from sentiment_lstm.recipes import Recipe, override, to_toml
 from sentiment_lstm.runs import Stages
 from sentiment_lstm.teachers import load_teacher, load_teachers, split_weight
 
-__all__ = ["asks_for_texts", "check_teachers", "make_teachers", "texts_to_learn_from"]
+__all__ = [
+    "asks_for_texts",
+    "check_teachers",
+    "learn_labels",
+    "make_teachers",
+    "texts_to_learn_from",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -139,11 +145,47 @@ def check_teachers(recipe: Recipe, train_split: datasets.Dataset) -> None:
             load_encoder(name, names, FinetuningSettings())
 
 
+def learn_labels(
+    recipe: Recipe,
+    splits: datasets.DatasetDict,
+    *,
+    stages: Stages,
+    seed: int,
+    train_self: Callable[..., Any],
+) -> Path:
+    """Train by a recipe without its teachers: what `distillation.after_labels` goes on from.
+
+    Args:
+        recipe: of the training.
+        splits: as in :func:`make_teachers`, like all others.
+        stages: likewise.
+        seed: likewise.
+        train_self: likewise.
+
+    Returns:
+        The model's folder.
+    """
+    with stages.timed("labels") as folder:
+        output = folder / "model"
+        made_already, unfinished = ranks.from_first(partial(_how_far, output))
+        if made_already:
+            logger.info("The labels have been learnt already.")
+        else:
+            train_self(
+                splits,
+                override(recipe, ["distillation.teachers=[]"]),
+                output,
+                seed=seed,
+                resume=unfinished,
+                evaluate_test=False,
+                on_stage=lambda line: stages.on_stage(f"  {line}"),
+            )
+    return output
+
+
 def make_teachers(
     recipe: Recipe,
-    train_split: datasets.Dataset,
-    validation: datasets.Dataset | None,
-    unlabelled: datasets.Dataset | None,
+    splits: datasets.DatasetDict,
     *,
     stages: Stages,
     seed: int,
@@ -153,9 +195,8 @@ def make_teachers(
 
     Args:
         recipe: of the training.
-        train_split: what the teachers see.
-        validation: what no teacher sees.
-        unlabelled: from :func:`texts_to_learn_from`.
+        splits: `train`, which the teachers see, `validation`, which none sees, and `unsupervised`,
+            from :func:`texts_to_learn_from`; the last two where there are such.
         stages: of the training; a teacher has a stage of its own, and goes on after a kill.
         seed: of the training.
         train_self: `sentiment_lstm.training.train`.
@@ -163,10 +204,9 @@ def make_teachers(
     Returns:
         The specs for `load_teachers`.
     """
-    splits = datasets.DatasetDict({"train": train_split})
-    if validation is not None:
-        splits["validation"] = validation
     made: list[str] = []
+    labelled = datasets.DatasetDict({**splits})
+    unlabelled = labelled.pop(UNSUPERVISED, None)
     for place, spec in enumerate(recipe.distillation.teachers, start=1):
         kind, name = _taken_apart(spec)
         if not kind:
@@ -179,10 +219,8 @@ def make_teachers(
             if made_already:
                 logger.info("Teacher %d, %s, has been made already.", place, kind + name)
             elif kind == _SELF:
-                # As a split of the source: they are what the outer training chose, all of them.
-                others = {} if unlabelled is None else {UNSUPERVISED: unlabelled}
                 train_self(
-                    datasets.DatasetDict({**splits, **others}),
+                    splits,
                     override(recipe, [f"distillation.teachers={to_toml(made)}"]),
                     output,
                     soft_labels_folder=folder / "soft-labels",
@@ -195,10 +233,14 @@ def make_teachers(
                 taught: dict[str, Any] = {}
                 if kind == _DISTIL and made and unlabelled is not None:
                     taught = _opinions(
-                        made, train_split, unlabelled, folder=folder / "unlabelled", stages=stages
+                        made,
+                        splits["train"],
+                        unlabelled,
+                        folder=folder / "unlabelled",
+                        stages=stages,
                     )
                 finetune_teacher(
-                    splits,
+                    labelled,
                     name,
                     output,
                     settings=FinetuningSettings(

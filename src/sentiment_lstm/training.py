@@ -6,6 +6,7 @@ with the same weights as a training that was never interrupted. So does what com
 training by some recipes, each stage in a folder of its own there::
 
     pretraining/    the embedding and the LSTM on texts without labels
+    labels/         a model that has learnt from the labels alone, which the training goes on from
     teacher-N/      a teacher that the recipe has made: an encoder fine-tuned, or a first model
     soft-labels/    what the teachers say of every text
 """
@@ -18,6 +19,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
@@ -25,8 +27,14 @@ import torch
 from transformers import set_seed
 
 from sentiment_lstm import artefact, ranks, runs
-from sentiment_lstm.building import build_model, set_precision
+from sentiment_lstm.building import (
+    build_model,
+    load_weights,
+    set_precision,
+    without_regularization,
+)
 from sentiment_lstm.data import training_splits
+from sentiment_lstm.data.rows import TRAIN, UNSUPERVISED, VALIDATION
 from sentiment_lstm.errors import RankError
 from sentiment_lstm.evaluation import evaluate
 from sentiment_lstm.finishing import (
@@ -45,7 +53,12 @@ from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.recipes import Recipe
 from sentiment_lstm.runs import Stages
 from sentiment_lstm.teachers import load_teachers
-from sentiment_lstm.teaching import check_teachers, make_teachers, texts_to_learn_from
+from sentiment_lstm.teaching import (
+    check_teachers,
+    learn_labels,
+    make_teachers,
+    texts_to_learn_from,
+)
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
 from sentiment_lstm.trainer import EpochRecord, make_trainer, read_history
 
@@ -216,19 +229,28 @@ def _train(
                 progress=progress,
             )
         set_seed(seed)  # whether the stage was run now or before a kill must not matter
-    teacher = None
+    teacher, student = None, recipe
     if recipe.distillation.teachers:
-        specs = make_teachers(
-            recipe,
-            train_split,
-            validation,
-            texts,
-            stages=stages,
-            seed=seed,
-            train_self=partial(
+        # The unlabelled ones as a split of the source: they are what was chosen, all of them.
+        splits = {TRAIN: train_split, VALIDATION: validation, UNSUPERVISED: texts}
+        make: dict[str, Any] = {
+            "splits": datasets.DatasetDict(
+                {name: part for name, part in splits.items() if part is not None}
+            ),
+            "stages": stages,
+            "seed": seed,
+            "train_self": partial(
                 train, tokenizer_source=tokenizer_source, pretrained_weights=pretrained_weights
             ),
-        )
+        }
+        if recipe.distillation.after_labels:
+            learnt = learn_labels(recipe, **make)
+            student = without_regularization(recipe)
+            model = build_model(student, tokenizer, label_names)
+            set_precision(model, student)
+            load_weights(model, learnt)
+            set_seed(seed)
+        specs = make_teachers(recipe, **make)
         with stages.timed("fitting the teachers"):
             teacher = load_teachers(specs, label_names=label_names, train=train_split)
     with stages.timed("soft labels" if teacher else "tokens"):
@@ -243,7 +265,7 @@ def _train(
         )
     trainer = make_trainer(
         model,
-        recipe,
+        student,
         train=lessons.rows,
         reviews=lessons.reviews,
         validation=None if validation is None else tokens_of(validation),

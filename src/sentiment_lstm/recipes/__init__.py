@@ -155,6 +155,9 @@ class DistillationSettings:
     teachers: list[str] = field(default_factory=list)  # as in `load_teachers`
     teacher_share: float = 0.5  # of the target of a labelled review; its label has the rest
     unlabelled: bool = True  # learn what the teachers say of unlabelled texts
+    passage_tokens: int = 0  # cut those texts into passages of so many; 0 leaves them whole
+    # Train on the labels alone first, and go on from there without dropout and adversary.
+    after_labels: bool = False
     teacher_epochs: int = 2  # of an encoder that is fine-tuned for this training
     teacher_learning_rate: float = 1e-4  # of the same; a large one asks for less
     teacher_window_tokens: int = 256  # of the same; it is trained on one of each review an epoch
@@ -169,6 +172,7 @@ class DistillationSettings:
         _check_range("distillation.teacher_window_tokens", self.teacher_window_tokens, low=32)
         _check_range("distillation.teacher_window_limit", self.teacher_window_limit, low=0)
         _check_range("distillation.teacher_share", self.teacher_share, low=0, high=1)
+        _check_range("distillation.passage_tokens", self.passage_tokens, low=0)
 
 
 @dataclass(frozen=True, kw_only=True)
