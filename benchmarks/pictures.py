@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
-import textalloc
 import typer
 from rich.console import Console
 
 from common import IMAGES, RESULTS, machine_line, read_json, run_script
+from naming import name_points
 from records import places as places_of
 from records import read_records, where
 from sentiment_lstm.errors import DataError
@@ -159,7 +159,14 @@ def draw_accuracy(content: dict[str, Any], over: str = "training") -> Figure:
         f"something is better in both.{_HOLLOW if hollow else ''} "
         f"{machine_line(conditions['machine'], conditions['threads'])}",
     )
-    _label_points(figure, axes, summaries, axis, steps)
+    name_points(
+        figure,
+        axes,
+        [(axis.value(summary), _percent(summary.accuracy)) for summary in summaries],
+        [_label(summary, axis) for summary in summaries],
+        [_colour(summary) for summary in summaries],
+        line=steps,
+    )
     return figure
 
 
@@ -291,42 +298,6 @@ def _steps(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """Join points by lines that run across first, then up."""
     corners = [(right[0], left[1]) for left, right in itertools.pairwise(points)]
     return [points[0], *itertools.chain(*zip(corners, points[1:], strict=True))]
-
-
-def _label_points(
-    figure: Figure,
-    axes: Axes,
-    summaries: list[Summary],
-    axis: _Axis,
-    line: list[tuple[float, float]],
-) -> None:
-    """Name every point beside it in its colour, no name on another, on a point or on the line."""
-    colours = [_colour(summary) for summary in summaries]  # they tell two close points apart
-    places = [axis.value(summary) for summary in summaries]
-    percent = [_percent(summary.accuracy) for summary in summaries]
-    # Once the layout is settled: what is placed in pixels must not move any more.
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    textalloc.allocate(
-        axes,
-        places,
-        percent,
-        [_label(summary, axis) for summary in summaries],
-        x_scatter=places,
-        y_scatter=percent,
-        x_lines=[[place for place, _ in line]] if len(line) > 1 else None,
-        y_lines=[[share for _, share in line]] if len(line) > 1 else None,
-        textsize=8.5,
-        textcolor=colours,
-        linecolor=colours,
-        linewidth=0.6,
-        max_distance=0.6,
-        nbr_candidates=800,
-        min_distance=0.03,
-        # True makes it lay labels over points and the line where many stand close together.
-        avoid_label_lines_overlap=False,
-        avoid_crossing_label_lines=True,
-    )
 
 
 def _label(summary: Summary, axis: _Axis) -> str:

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.collections import PathCollection
+from matplotlib.path import Path as MatplotlibPath
+from matplotlib.text import Text
 from rich.console import Console
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -854,6 +856,24 @@ def test_the_names_in_the_accuracy_plots_stand_clear_of_each_other(
     for place, name in enumerate(names):
         for other in names[place + 1 :]:
             assert not boxes[name].overlaps(boxes[other]), (name, other)
+
+
+@pytest.mark.parametrize("over", ["training", "prediction"])
+def test_no_name_in_the_accuracy_plots_lies_on_a_point_or_on_a_line(
+    crowded: dict[str, Any], over: str
+):
+    axes = pictures.draw_accuracy(crowded, over).axes[0]
+    lines = [MatplotlibPath(axes.transData.transform(line.get_xydata())) for line in axes.lines]
+    assert len(lines) > len(crowded["runs"]) / 2, "few points are led to"
+    shown = [drawn for drawn in axes.collections if isinstance(drawn, PathCollection)]
+    points = axes.transData.transform(np.concatenate([drawn.get_offsets() for drawn in shown]))
+    assert len(points) == len(crowded["runs"])
+    for text in filter(Text.get_text, axes.texts):
+        box = text.get_window_extent()
+        for line in lines:
+            leads_here = any(box.padded(3).contains(*end) for end in line.vertices[[0, -1]])
+            assert leads_here or not line.intersects_bbox(box, filled=False), text.get_text()
+        assert not any(box.contains(*point) for point in points), text.get_text()
 
 
 def test_the_frontier_holds_what_nothing_else_beats_in_both(crowded: dict[str, Any]):

@@ -1,0 +1,136 @@
+"""Names beside the points of a picture, each on no other name, point or line if that can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import textalloc
+from matplotlib.path import Path
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["name_points"]
+
+Point = tuple[float, float]
+
+_TRIES = 40
+_POINT_PIXELS = 6  # from a point's centre to where a name may begin
+
+
+def name_points(
+    figure: Figure,
+    axes: Axes,
+    points: Sequence[Point],
+    names: Sequence[str],
+    colours: Sequence[str],
+    *,
+    line: Sequence[Point],
+) -> int:
+    """Name every point beside it in its colour.
+
+    `textalloc` places one name after the other, so that the last ones find the room that the first
+    have left: several orders are tried, and the one is kept by which the fewest things lie on
+    another.
+
+    Args:
+        figure: whose layout is settled, because it must not move any more.
+        axes: with the points drawn.
+        points: N places, in data.
+        names: N of them.
+        colours: N of them; they tell two close points apart.
+        line: more of the picture that no name may lie on; one point or none is no line.
+
+    Returns:
+        How many things lie on another all the same.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    random = np.random.default_rng(0)
+    orders = [np.arange(len(points)), *(random.permutation(len(points)) for _ in range(_TRIES))]
+
+    def place(chosen: NDArray[np.int64]) -> tuple[int, list[Any]]:
+        texts, leaders = _allocate(
+            axes,
+            [points[row] for row in chosen],
+            [names[row] for row in chosen],
+            [colours[row] for row in chosen],
+            line,
+        )
+        overlaps = list(_overlaps(axes, [points[row] for row in chosen], texts, leaders, line))
+        return len(overlaps), [artist for artist in (*texts, *leaders) if artist is not None]
+
+    fewest, kept = place(orders[0])
+    for order in orders[1:]:
+        if not fewest:
+            break
+        found, drawn = place(order)
+        if found < fewest:
+            (fewest, kept), drawn = (found, drawn), kept
+        for artist in drawn:
+            artist.remove()
+    return fewest
+
+
+def _allocate(
+    axes: Axes,
+    points: Sequence[Point],
+    names: Sequence[str],
+    colours: Sequence[str],
+    line: Sequence[Point],
+) -> tuple[list[Any], list[Any]]:
+    across, up = map(list, zip(*points, strict=True))
+    lines: list[list[float]] = list(map(list, zip(*line, strict=True))) if len(line) > 1 else []
+    _, _, texts, leaders = textalloc.allocate(
+        axes,
+        across,
+        up,
+        list(names),
+        x_scatter=across,
+        y_scatter=up,
+        x_lines=lines[:1] or None,
+        y_lines=lines[1:] or None,
+        textsize=8.5,
+        textcolor=list(colours),
+        linecolor=list(colours),
+        linewidth=0.6,
+        max_distance=0.6,
+        nbr_candidates=800,
+        min_distance=0.03,
+        # True makes it lay names over points and the line where many stand close together.
+        avoid_label_lines_overlap=False,
+        avoid_crossing_label_lines=True,
+    )
+    return texts, leaders
+
+
+def _overlaps(
+    axes: Axes,
+    points: Sequence[Point],
+    texts: Sequence[Any],
+    leaders: Sequence[Any],
+    line: Sequence[Point],
+) -> Iterator[tuple[int, str]]:
+    """Tell which name lies on what."""
+    to_pixels = axes.transData.transform
+    boxes = [text.get_window_extent() for text in texts]
+    paths = [None if leader is None else Path(to_pixels(leader.get_xydata())) for leader in leaders]
+    steps = Path(to_pixels(line)) if len(line) > 1 else None
+    for row, box in enumerate(boxes):
+        if steps is not None and steps.intersects_bbox(box, filled=False):
+            yield row, "the line"
+        reach = box.padded(_POINT_PIXELS)
+        for other, point in enumerate(points):
+            if reach.contains(*to_pixels(point)):
+                yield row, f"point {other}"
+            if other == row:
+                continue
+            path = paths[other]
+            if path is not None and path.intersects_bbox(box, filled=False):
+                yield row, f"the leader of {other}"
+            if other > row and box.overlaps(boxes[other]):
+                yield row, f"name {other}"
