@@ -6,12 +6,7 @@ import pytest
 import torch
 
 from sentiment_lstm import building
-from sentiment_lstm.building import (
-    build_model,
-    load_weights,
-    set_precision,
-    without_regularization,
-)
+from sentiment_lstm.building import after_labels, build_model, load_weights, set_precision
 from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.recipes import Recipe, load_recipe, override
 from sentiment_lstm.tokens import load_tokenizer
@@ -96,11 +91,11 @@ def test_a_model_goes_on_from_the_weights_of_another_and_keeps_its_own_ngrams(tm
         assert torch.equal(value, expected[name]), name
 
 
-def test_without_regularization_nothing_else_changes():
+def test_after_the_labels_nothing_is_dropped_out_or_moved_and_nothing_else_changes():
     recipe = override(
         load_recipe("best"), ["model.hidden_dropout=0.1", "model.embedding_dropout=0.1"]
     )
-    bare = without_regularization(recipe)
+    bare = after_labels(recipe)
     changed = {
         f"{section}.{key}"
         for section, values in recipe.to_dict().items()

@@ -16,7 +16,7 @@ from sentiment_lstm.model import SentimentConfig, SentimentModel
 from sentiment_lstm.precision import fast_bfloat16
 from sentiment_lstm.recipes import Recipe, override
 
-__all__ = ["build_model", "load_weights", "set_precision", "without_regularization"]
+__all__ = ["after_labels", "build_model", "load_weights", "set_precision"]
 
 _REGULARIZATION = (
     "model.word_dropout",
@@ -59,11 +59,11 @@ def build_model(
     return model
 
 
-def without_regularization(recipe: Recipe) -> Recipe:
-    """Give a recipe that drops nothing out, and moves no embedding against the model.
+def after_labels(recipe: Recipe) -> Recipe:
+    """Give the recipe with which a student goes on from the labels to what its teachers say.
 
-    A teacher's opinion is no label that is right or wrong: it says how sure it is, and of so much
-    text that a student which follows it closely does not learn it by heart.
+    It drops nothing out, and moves no embedding against the model: an opinion tells how sure it is,
+    and a student that follows it less closely judges new texts less like its teacher.
     """
     return override(recipe, [f"{setting}=0" for setting in _REGULARIZATION])
 

@@ -27,12 +27,7 @@ import torch
 from transformers import set_seed
 
 from sentiment_lstm import artefact, ranks, runs
-from sentiment_lstm.building import (
-    build_model,
-    load_weights,
-    set_precision,
-    without_regularization,
-)
+from sentiment_lstm.building import after_labels, build_model, load_weights, set_precision
 from sentiment_lstm.data import training_splits
 from sentiment_lstm.data.rows import TRAIN, UNSUPERVISED, VALIDATION
 from sentiment_lstm.errors import RankError
@@ -245,7 +240,7 @@ def _train(
         }
         if recipe.distillation.after_labels:
             learnt = learn_labels(recipe, **make)
-            student = without_regularization(recipe)
+            student = after_labels(recipe)
             model = build_model(student, tokenizer, label_names)
             set_precision(model, student)
             load_weights(model, learnt)
