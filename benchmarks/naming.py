@@ -18,7 +18,7 @@ __all__ = ["name_points"]
 
 Point = tuple[float, float]
 
-_TRIES = 40
+_TRIES = 200
 _POINT_PIXELS = 6  # from a point's centre to where a name may begin
 
 
