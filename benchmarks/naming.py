@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +30,7 @@ def name_points(
     colours: Sequence[str],
     *,
     line: Sequence[Point],
-) -> int:
+) -> None:
     """Name every point beside it in its colour.
 
     `textalloc` places one name after the other, so that the last ones find the room that the first
@@ -44,9 +44,6 @@ def name_points(
         names: N of them.
         colours: N of them; they tell two close points apart.
         line: more of the picture that no name may lie on; one point or none is no line.
-
-    Returns:
-        How many things lie on another all the same.
     """
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
@@ -54,15 +51,12 @@ def name_points(
     orders = [np.arange(len(points)), *(random.permutation(len(points)) for _ in range(_TRIES))]
 
     def place(chosen: NDArray[np.int64]) -> tuple[int, list[Any]]:
+        here = [points[row] for row in chosen]
         texts, leaders = _allocate(
-            axes,
-            [points[row] for row in chosen],
-            [names[row] for row in chosen],
-            [colours[row] for row in chosen],
-            line,
+            axes, here, [names[row] for row in chosen], [colours[row] for row in chosen], line
         )
-        overlaps = list(_overlaps(axes, [points[row] for row in chosen], texts, leaders, line))
-        return len(overlaps), [artist for artist in (*texts, *leaders) if artist is not None]
+        overlaps = _count_overlaps(axes, here, texts, leaders, line)
+        return overlaps, [artist for artist in (*texts, *leaders) if artist is not None]
 
     fewest, kept = place(orders[0])
     for order in orders[1:]:
@@ -73,7 +67,6 @@ def name_points(
             (fewest, kept), drawn = (found, drawn), kept
         for artist in drawn:
             artist.remove()
-    return fewest
 
 
 def _allocate(
@@ -108,29 +101,23 @@ def _allocate(
     return texts, leaders
 
 
-def _overlaps(
+def _count_overlaps(
     axes: Axes,
     points: Sequence[Point],
     texts: Sequence[Any],
     leaders: Sequence[Any],
     line: Sequence[Point],
-) -> Iterator[tuple[int, str]]:
-    """Tell which name lies on what."""
+) -> int:
+    """Count what lies under names: the line, points, the leaders of others, and other names."""
     to_pixels = axes.transData.transform
     boxes = [text.get_window_extent() for text in texts]
     paths = [None if leader is None else Path(to_pixels(leader.get_xydata())) for leader in leaders]
     steps = Path(to_pixels(line)) if len(line) > 1 else None
+    places = to_pixels(points)
+    found = 0
     for row, box in enumerate(boxes):
-        if steps is not None and steps.intersects_bbox(box, filled=False):
-            yield row, "the line"
-        reach = box.padded(_POINT_PIXELS)
-        for other, point in enumerate(points):
-            if reach.contains(*to_pixels(point)):
-                yield row, f"point {other}"
-            if other == row:
-                continue
-            path = paths[other]
-            if path is not None and path.intersects_bbox(box, filled=False):
-                yield row, f"the leader of {other}"
-            if other > row and box.overlaps(boxes[other]):
-                yield row, f"name {other}"
+        under = [steps, *paths[:row], *paths[row + 1 :]]
+        found += sum(path is not None and path.intersects_bbox(box, filled=False) for path in under)
+        found += sum(box.padded(_POINT_PIXELS).contains(*place) for place in places)
+        found += sum(box.overlaps(other) for other in boxes[row + 1 :])
+    return found

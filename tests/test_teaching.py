@@ -28,7 +28,6 @@ SCRIPT = """
 import sys
 from datasets import load_from_disk
 from sentiment_lstm.recipes import load_recipe
-from sentiment_lstm.trainer import SentimentTrainer, make_trainer
 from sentiment_lstm.training import train
 folder, output, *flags = sys.argv[1:]
 train(

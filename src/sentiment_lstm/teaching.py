@@ -171,14 +171,8 @@ def learn_labels(
         if made_already:
             logger.info("The labels have been learnt already.")
         else:
-            train_self(
-                splits,
-                override(recipe, ["distillation.teachers=[]"]),
-                output,
-                seed=seed,
-                resume=unfinished,
-                evaluate_test=False,
-                on_stage=lambda line: stages.on_stage(f"  {line}"),
+            _train_within(
+                train_self, recipe, [], splits, output, stages=stages, seed=seed, resume=unfinished
             )
     return output
 
@@ -219,15 +213,15 @@ def make_teachers(
             if made_already:
                 logger.info("Teacher %d, %s, has been made already.", place, kind + name)
             elif kind == _SELF:
-                train_self(
+                _train_within(
+                    train_self,
+                    recipe,
+                    made,
                     splits,
-                    override(recipe, [f"distillation.teachers={to_toml(made)}"]),
                     output,
-                    soft_labels_folder=folder / "soft-labels",
+                    stages=stages,
                     seed=seed,
                     resume=unfinished,
-                    evaluate_test=False,
-                    on_stage=lambda line: stages.on_stage(f"  {line}"),
                 )
             else:
                 taught: dict[str, Any] = {}
@@ -255,6 +249,30 @@ def make_teachers(
                 )
         made.append(f"{output}{spec[len(kind + name) :]}")  # with its weight as it was written
     return made
+
+
+def _train_within(
+    train_self: Callable[..., Any],
+    recipe: Recipe,
+    teachers: list[str],
+    splits: datasets.DatasetDict,
+    output: Path,
+    *,
+    stages: Stages,
+    seed: int,
+    resume: bool,
+) -> None:
+    """Train by a recipe with other teachers, inside a stage of a training by it."""
+    train_self(
+        splits,
+        override(recipe, [f"distillation.teachers={to_toml(teachers)}"]),
+        output,
+        soft_labels_folder=output.with_name("soft-labels"),
+        seed=seed,
+        resume=resume,
+        evaluate_test=False,
+        on_stage=lambda line: stages.on_stage(f"  {line}"),
+    )
 
 
 def _taken_apart(spec: str) -> tuple[str, str]:
