@@ -4,6 +4,7 @@ import json
 import re
 import time
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -16,6 +17,7 @@ from sentiment_lstm.errors import DataError, RecipeError
 from sentiment_lstm.finetuning import FinetuningSettings
 from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.recipes import Recipe, override
+from sentiment_lstm.teachers import Teacher, load_teachers
 from sentiment_lstm.teaching import texts_to_learn_from
 from sentiment_lstm.trainer import SentimentTrainer, make_trainer
 from sentiment_lstm.training import train
@@ -317,11 +319,29 @@ def test_the_labels_are_learnt_first_and_gone_on_from_without_dropout(
     (dropout, labels, _), (none, student, _) = begun
     assert (dropout, labels.training.adversarial_epsilon) == (0.1, 0.2)
     assert labels.distillation.teachers == []
-    assert (none, student.training.adversarial_epsilon) == (0.0, 0.0)
+    assert (none, student.training.adversarial_epsilon) == (0.0, 0.2)
     begun.clear()
     alone = override(recipe, ["distillation.teachers=[]"])
     train(reviews, alone, tmp_path / "alone", evaluate_test=False)
     assert len(begun) == 1, "without teachers there is nothing to go on with"
+
+
+def test_a_teacher_of_its_own_kind_that_knows_the_labels_alone_is_trained_once(
+    reviews: DatasetDict, quick_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked = []
+
+    def load(specs: list[str], **others: Any) -> Teacher:
+        asked.append(specs)
+        return load_teachers(specs, **others)
+
+    monkeypatch.setattr("sentiment_lstm.training.load_teachers", load)
+    taught = ["distillation.after_labels=true", 'distillation.teachers=["self@2", "nb-ngrams"]']
+    recipe = override(quick_recipe, ["training.epochs=1", *taught])
+    result = train(reviews, recipe, tmp_path / "model", evaluate_test=False)
+    assert asked == [[f"{tmp_path}/model.training/labels/model@2", "nb-ngrams"]]
+    assert "labels" in result.stage_seconds
+    assert "teacher 1" not in result.stage_seconds
 
 
 def _without_ngrams(weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -184,6 +184,7 @@ def make_teachers(
     stages: Stages,
     seed: int,
     train_self: Callable[..., Any],
+    learnt: Path | None = None,
 ) -> list[str]:
     """Make the teachers that a recipe only describes, each once, and name it by its folder.
 
@@ -194,6 +195,8 @@ def make_teachers(
         stages: of the training; a teacher has a stage of its own, and goes on after a kill.
         seed: of the training.
         train_self: `sentiment_lstm.training.train`.
+        learnt: from :func:`learn_labels`; a teacher `self` before which no other stands is the same
+            model.
 
     Returns:
         The specs for `load_teachers`.
@@ -205,6 +208,10 @@ def make_teachers(
         kind, name = _taken_apart(spec)
         if not kind:
             made.append(spec)
+            continue
+        weight = spec[len(kind + name) :]  # as it was written
+        if kind == _SELF and learnt is not None and not made:
+            made.append(f"{learnt}{weight}")
             continue
         with stages.timed(f"teacher {place}") as folder:
             output = folder / "model"
@@ -247,7 +254,7 @@ def make_teachers(
                     resume=unfinished,
                     **taught,
                 )
-        made.append(f"{output}{spec[len(kind + name) :]}")  # with its weight as it was written
+        made.append(f"{output}{weight}")
     return made
 
 

@@ -224,7 +224,7 @@ def _train(
                 progress=progress,
             )
         set_seed(seed)  # whether the stage was run now or before a kill must not matter
-    teacher, student = None, recipe
+    teacher, student, learnt = None, recipe, None
     if recipe.distillation.teachers:
         # The unlabelled ones as a split of the source: they are what was chosen, all of them.
         splits = {TRAIN: train_split, VALIDATION: validation, UNSUPERVISED: texts}
@@ -245,7 +245,7 @@ def _train(
             set_precision(model, student)
             load_weights(model, learnt)
             set_seed(seed)
-        specs = make_teachers(recipe, **make)
+        specs = make_teachers(recipe, learnt=learnt, **make)
         with stages.timed("fitting the teachers"):
             teacher = load_teachers(specs, label_names=label_names, train=train_split)
     with stages.timed("soft labels" if teacher else "tokens"):

@@ -156,7 +156,7 @@ class DistillationSettings:
     teacher_share: float = 0.5  # of the target of a labelled review; its label has the rest
     unlabelled: bool = True  # learn what the teachers say of unlabelled texts
     passage_tokens: int = 0  # cut those texts into passages of so many; 0 leaves them whole
-    # Train on the labels alone first, and go on from there without dropout and adversary.
+    # Train on the labels alone first, and go on from there without dropout.
     after_labels: bool = False
     teacher_epochs: int = 2  # of an encoder that is fine-tuned for this training
     teacher_learning_rate: float = 1e-4  # of the same; a large one asks for less
