@@ -391,3 +391,16 @@ def test_the_embedded_encoder_is_found_by_its_name():
     assert {module_.p for module_ in model.modules() if isinstance(module_, torch.nn.Dropout)} == {
         0.0
     }
+
+
+@pytest.mark.parametrize(
+    ("fast", "window_tokens", "attention"),
+    [(True, 128, "eager"), (True, 257, "sdpa"), (False, 128, "sdpa")],
+)
+def test_short_windows_are_trained_with_the_attention_that_is_faster_there(
+    monkeypatch: pytest.MonkeyPatch, fast: bool, window_tokens: int, attention: str
+):
+    monkeypatch.setattr(module, "fast_bfloat16", lambda: fast)
+    settings = FinetuningSettings(max_length_tokens=window_tokens)
+    model, _ = module.load_encoder("embedded", ["bad", "good"], settings)
+    assert model.config._attn_implementation == attention
