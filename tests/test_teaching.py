@@ -285,12 +285,13 @@ def test_an_encoder_whose_path_holds_an_at_sign_is_made_a_teacher_of_its_weight(
     )
     few = DatasetDict(train=reviews["train"].select(range(60)))
     kept = tmp_path / "soft"
-    train(few, recipe, tmp_path / "model", soft_labels_folder=kept, evaluate_test=False)
+    train(few, recipe, tmp_path / "model", seed=4, soft_labels_folder=kept, evaluate_test=False)
     teacher = json.loads((kept / "labelled" / "manifest.json").read_text())["teacher"]
     assert re.findall(r"@(0\.\d+)", teacher) == ["0.333", "0.667"]
     settings = [call.kwargs["settings"] for call in finetune.call_args_list]
     wanted = FinetuningSettings(epochs=1, learning_rate=3e-4, max_length_tokens=40, window_limit=2)
     assert settings == [wanted, wanted]
+    assert [call.kwargs["seed"] for call in finetune.call_args_list] == [4, 5], "no twins"
 
 
 def test_the_labels_are_learnt_first_and_gone_on_from_without_dropout(

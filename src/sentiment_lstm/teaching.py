@@ -7,6 +7,8 @@ A recipe may name teachers that are not there yet, and are made from the trainin
                         stand before it say of unlabelled text (after Blum & Mitchell 1998)
     self                this recipe with the teachers that stand before it; what that model says of
                         unlabelled text is learnt in a second round (self-training, Scudder 1965)
+
+An encoder that is named again is fine-tuned with the next seed, so that the two make an ensemble.
 """
 
 from __future__ import annotations
@@ -193,7 +195,7 @@ def make_teachers(
         splits: `train`, which the teachers see, `validation`, which none sees, and `unsupervised`,
             from :func:`texts_to_learn_from`; the last two where there are such.
         stages: of the training; a teacher has a stage of its own, and goes on after a kill.
-        seed: of the training.
+        seed: of the training, and of the first teacher of each kind and encoder.
         train_self: `sentiment_lstm.training.train`.
         learnt: from :func:`learn_labels`; a teacher `self` before which no other stands is the same
             model.
@@ -204,6 +206,7 @@ def make_teachers(
     made: list[str] = []
     labelled = datasets.DatasetDict({**splits})
     unlabelled = labelled.pop(UNSUPERVISED, None)
+    begun: list[tuple[str, str]] = []
     for place, spec in enumerate(recipe.distillation.teachers, start=1):
         kind, name = _taken_apart(spec)
         if not kind:
@@ -250,10 +253,11 @@ def make_teachers(
                         max_length_tokens=recipe.distillation.teacher_window_tokens,
                         window_limit=recipe.distillation.teacher_window_limit,
                     ),
-                    seed=seed,
+                    seed=seed + begun.count((kind, name)),
                     resume=unfinished,
                     **taught,
                 )
+        begun.append((kind, name))
         made.append(f"{output}{weight}")
     return made
 
