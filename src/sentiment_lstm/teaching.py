@@ -206,9 +206,9 @@ def make_teachers(
     made: list[str] = []
     labelled = datasets.DatasetDict({**splits})
     unlabelled = labelled.pop(UNSUPERVISED, None)
-    begun: list[tuple[str, str]] = []
-    for place, spec in enumerate(recipe.distillation.teachers, start=1):
-        kind, name = _taken_apart(spec)
+    specs = recipe.distillation.teachers
+    parted = [_taken_apart(spec) for spec in specs]
+    for place, (spec, (kind, name)) in enumerate(zip(specs, parted, strict=True), start=1):
         if not kind:
             made.append(spec)
             continue
@@ -253,11 +253,10 @@ def make_teachers(
                         max_length_tokens=recipe.distillation.teacher_window_tokens,
                         window_limit=recipe.distillation.teacher_window_limit,
                     ),
-                    seed=seed + begun.count((kind, name)),
+                    seed=seed + parted[: place - 1].count((kind, name)),
                     resume=unfinished,
                     **taught,
                 )
-        begun.append((kind, name))
         made.append(f"{output}{weight}")
     return made
 
