@@ -38,6 +38,7 @@ __all__ = [
     "compare",
     "counted",
     "differences",
+    "foot_mark",
     "load_binary_reviews",
     "machine_facts",
     "machine_line",
@@ -57,6 +58,7 @@ RESULTS = Path(os.path.relpath(ROOT / "benchmarks" / "results"))
 WORK = Path(os.path.relpath(ROOT / "benchmarks" / "work"))  # ignored by git
 IMAGES = Path(os.path.relpath(ROOT / "docs" / "images"))
 DEFAULT_SOURCE = "../shared/imdb"  # relative to the repository root
+_MARKS = "¹²³⁴⁵⁶⁷⁸⁹"
 
 
 class Timing(NamedTuple):
@@ -119,6 +121,11 @@ def machine_line(machine: Mapping[str, Any], threads: int) -> str:
         f"{cpu}, {counted(machine['cores'], 'core')}, {machine['memory_gib']} GiB of "
         f"memory, {machine['system']}, {counted(threads, 'thread')}"
     )
+
+
+def foot_mark(number: int) -> str:
+    """Give the sign of a note under a table, from 1 on; of none for 0."""
+    return ("", *_MARKS)[number] if number <= len(_MARKS) else f"({number})"
 
 
 def package_versions(*names: str) -> dict[str, str]:

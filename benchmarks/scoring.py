@@ -43,6 +43,7 @@ from common import (
     DEFAULT_SOURCE,
     RESULTS,
     WORK,
+    foot_mark,
     load_binary_reviews,
     machine_facts,
     machine_line,
@@ -122,17 +123,16 @@ def scoring(
     cpus = available_cpus()
     target = (results or RESULTS) / "scoring.json"
     found = read_json(target) or {}
-    found |= {
-        "machine": machine_facts(),
-        "versions": package_versions(*_PACKAGES),
-        "workers": cpus,
-    }
+    machine = machine_facts()
+    if engine or "machine" not in found:
+        found["machine"] = machine
+    found |= {"versions": package_versions(*_PACKAGES), "workers": cpus}
     if engine:
         found["engine"] = _compare(folder, texts, model, cpus, engine_rows, rounds)
         write_json(target, found)
     if parts:
         found["parts"] = {
-            "machine": machine_facts(),
+            "machine": machine,
             "points": [_administered(folder, model, cpus, number) for number in _PARTS],
         }
         write_json(target, found)
@@ -140,7 +140,11 @@ def scoring(
     recipe = artefact.read_json(model / artefact.TRAINING)["recipe"]["name"]
     for number in rows or []:
         path = _repeated(folder / f"{number}.parquet", texts, number)
-        point = {"rows": number, **_run(path, folder / f"out-{number}", model, cpus)}
+        point = {
+            "rows": number,
+            "machine": machine,
+            **_run(path, folder / f"out-{number}", model, cpus),
+        }
         others = [other for other in curves.get(recipe, []) if other["rows"] != number]
         curves[recipe] = sorted([*others, point], key=lambda point: point["rows"])
         write_json(target, found)
@@ -293,8 +297,17 @@ def _exponent(curve: list[dict[str, Any]]) -> float:
     return float(np.polyfit(rows, seconds, 1)[0])
 
 
+def _marks(found: dict[str, Any]) -> dict[str, str]:
+    """Give the mark of every place where a point was measured: none for the report's own."""
+    points = [point for curve in found["curves"].values() for point in curve]
+    machines = [found["machine"], *(point["machine"] for point in points)]
+    places = dict.fromkeys(machine_line(machine, found["workers"]) for machine in machines)
+    return {place: f" {foot_mark(number)}".rstrip() for number, place in enumerate(places)}
+
+
 def _report(found: dict[str, Any]) -> str:
     lines = ["# Scoring files", ""]
+    marks = _marks(found)
     if "engine" in found:
         engine = found["engine"]
         speeds = engine["rows_per_second"]
@@ -320,7 +333,7 @@ def _report(found: dict[str, Any]) -> str:
         head += ["Rows/s while scoring", "Peak memory"]
         table = [
             [
-                recipe,
+                recipe + marks[machine_line(point["machine"], found["workers"])],
                 f"{point['rows']:,}",
                 f"{point['seconds']:,.1f}",
                 f"{point['scoring_seconds']:,.1f}",
@@ -331,6 +344,11 @@ def _report(found: dict[str, Any]) -> str:
             for point in curve
         ]
         lines += [markdown_table(head, table), ""]
+        lines += [
+            f"{mark.strip()} On another machine; it does not compare with the others: {place}.\n"
+            for place, mark in marks.items()
+            if mark
+        ]
         exponents = [
             f"{_exponent(curve):.3f} ({recipe})"
             for recipe, curve in found["curves"].items()
@@ -352,8 +370,15 @@ def _report(found: dict[str, Any]) -> str:
         ]
     if found.get("costs"):
         prices = found["costs"]
+        marks_of_costs = {
+            f"sentiment-lstm, {recipe}": marks[machine_line(curve[-1]["machine"], found["workers"])]
+            for recipe, curve in found["curves"].items()
+        }
         table = [
-            [name, "not measured" if value is None else f"{value:,.3f}"]
+            [
+                name + marks_of_costs.get(name, ""),
+                "not measured" if value is None else f"{value:,.3f}",
+            ]
             for name, value in prices["per_million"].items()
         ]
         lines += [markdown_table(["A million reviews by", "Cost"], table), ""]

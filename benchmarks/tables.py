@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
-from common import counted, markdown_table, text_table
+from common import counted, foot_mark, markdown_table, text_table
 from records import places, where
 from sentiment_lstm.behaviour import capability_names, fingerprint, load_cases
 from sentiment_lstm.errors import DataError
@@ -35,7 +35,6 @@ _HEAD = [
 _TERMINAL = ("Classifier", "Accuracy", "Seeds", "Sentences", "Behaviour", "Training")
 _PUBLISHED = Path(__file__).with_name("published.toml")
 _OFFICIAL_REVIEWS = {"train": 25_000, "test": 25_000}
-_MARKS = "¹²³⁴⁵⁶⁷⁸⁹"
 _NOTHING = "–"
 
 
@@ -142,9 +141,7 @@ def duration(seconds: float) -> str:
 
 def _marks(runs: Sequence[dict[str, Any]]) -> dict[str, str]:
     """The mark of every place: none where most of the records come from."""
-    numbers = range(1, len(runs) + 1)
-    marks = ["", *(_MARKS[n - 1] if n <= len(_MARKS) else f"({n})" for n in numbers)]
-    return dict(zip(places(runs), marks, strict=False))
+    return {place: foot_mark(number) for number, place in enumerate(places(runs))}
 
 
 def _summary(ours: Sequence[dict[str, Any]], mark: str, cases: str) -> Summary:
