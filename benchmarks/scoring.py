@@ -203,13 +203,17 @@ def _costs(
         "per_100_characters": per_100_characters,
         "per_million": {
             **{
-                f"sentiment-lstm, {recipe}": cost(curve[-1]["rows"] / curve[-1]["scoring_seconds"])
+                _title(recipe): cost(curve[-1]["rows"] / curve[-1]["scoring_seconds"])
                 for recipe, curve in found["curves"].items()
             },
             "DistilBERT-sized encoder": None if encoder is None else cost(encoder),
             "per-call API": 1e6 * hundreds * per_100_characters,
         },
     }
+
+
+def _title(recipe: str) -> str:
+    return f"sentiment-lstm, {recipe}"
 
 
 def _encoder_speed() -> float | None:
@@ -308,6 +312,10 @@ def _marks(found: dict[str, Any]) -> dict[str, str]:
 def _report(found: dict[str, Any]) -> str:
     lines = ["# Scoring files", ""]
     marks = _marks(found)
+
+    def mark_of(point: dict[str, Any]) -> str:
+        return marks[machine_line(point["machine"], found["workers"])]
+
     if "engine" in found:
         engine = found["engine"]
         speeds = engine["rows_per_second"]
@@ -333,7 +341,7 @@ def _report(found: dict[str, Any]) -> str:
         head += ["Rows/s while scoring", "Peak memory"]
         table = [
             [
-                recipe + marks[machine_line(point["machine"], found["workers"])],
+                recipe + mark_of(point),
                 f"{point['rows']:,}",
                 f"{point['seconds']:,.1f}",
                 f"{point['scoring_seconds']:,.1f}",
@@ -370,13 +378,10 @@ def _report(found: dict[str, Any]) -> str:
         ]
     if found.get("costs"):
         prices = found["costs"]
-        marks_of_costs = {
-            f"sentiment-lstm, {recipe}": marks[machine_line(curve[-1]["machine"], found["workers"])]
-            for recipe, curve in found["curves"].items()
-        }
+        last = {_title(recipe): curve[-1] for recipe, curve in found["curves"].items()}
         table = [
             [
-                name + marks_of_costs.get(name, ""),
+                name + (mark_of(last[name]) if name in last else ""),
                 "not measured" if value is None else f"{value:,.3f}",
             ]
             for name, value in prices["per_million"].items()
