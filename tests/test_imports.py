@@ -38,6 +38,7 @@ LIGHT = [
     "sentiment_lstm.serving.static",
     "sentiment_lstm.soft_labels",
     "sentiment_lstm.teacher_labels",
+    "sentiment_lstm.teacher_specs",
     "sentiment_lstm.text",
     "sentiment_lstm.token_budget",
     "sentiment_lstm.torchrun",

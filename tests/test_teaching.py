@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -222,6 +223,7 @@ def test_an_unlabelled_source_without_text_is_refused_before_any_training(
         (["--teacher", "no/such-model"], "no/such-model"),
         (["--teacher", "self@two"], "'two' is no weight of a teacher"),
         (["--teacher", "self", "--teacher", "finetune:no/encoder"], "no encoder could be loaded"),
+        (["--teacher", "finetune-20:embedded"], "finetune-20:embedded: The max length is 20; exp"),
         (["--teacher", "tfidf", "--unlabelled", "{empty}"], "holds no text to learn from"),
         (["--teacher", "tfidf", "--unlabelled", "nowhere.csv"], "no such file or folder"),
         (["--recipe", "{wrong}"], "no setting distillation.teacher; .* Did you mean 'teachers'"),
@@ -275,7 +277,8 @@ def test_an_encoder_whose_path_holds_an_at_sign_is_made_a_teacher_of_its_weight(
     recipe = override(
         quick_recipe,
         [
-            f'distillation.teachers=["finetune:{encoder}", "finetune:{encoder}@2"]',
+            f'distillation.teachers=["finetune:{encoder}", "finetune:{encoder}@2", '
+            f'"finetune-64:{encoder}@3"]',
             "distillation.teacher_epochs=1",
             "distillation.teacher_learning_rate=3e-4",
             "distillation.teacher_window_tokens=40",
@@ -287,11 +290,12 @@ def test_an_encoder_whose_path_holds_an_at_sign_is_made_a_teacher_of_its_weight(
     kept = tmp_path / "soft"
     train(few, recipe, tmp_path / "model", seed=4, soft_labels_folder=kept, evaluate_test=False)
     teacher = json.loads((kept / "labelled" / "manifest.json").read_text())["teacher"]
-    assert re.findall(r"@(0\.\d+)", teacher) == ["0.333", "0.667"]
+    assert re.findall(r"@(0\.\d+)", teacher) == ["0.167", "0.333", "0.5"]
     settings = [call.kwargs["settings"] for call in finetune.call_args_list]
     wanted = FinetuningSettings(epochs=1, learning_rate=3e-4, max_length_tokens=40, window_limit=2)
-    assert settings == [wanted, wanted]
-    assert [call.kwargs["seed"] for call in finetune.call_args_list] == [4, 5], "no twins"
+    assert settings == [wanted, wanted, replace(wanted, max_length_tokens=64)]
+    seeds = [call.kwargs["seed"] for call in finetune.call_args_list]
+    assert seeds == [4, 5, 4], "twins, or a seed that another window has taken"
 
 
 def test_the_labels_are_learnt_first_and_gone_on_from_without_dropout(

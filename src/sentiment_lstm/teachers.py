@@ -35,6 +35,7 @@ from sentiment_lstm.precision import in_fast_precision
 from sentiment_lstm.prediction import load
 from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.teacher_labels import label_order
+from sentiment_lstm.teacher_specs import split_weight
 from sentiment_lstm.text_pipelines import BUILT_IN, PipelineTeacher, named_pipeline
 from sentiment_lstm.windows import MAX_WINDOW_TOKENS, frame_of, score_texts
 
@@ -44,7 +45,6 @@ __all__ = [
     "Teacher",
     "load_teacher",
     "load_teachers",
-    "split_weight",
     "weights_identity",
 ]
 
@@ -132,27 +132,6 @@ def load_teacher(
     if folder.is_file():
         raise ModelError(f"{spec}: is a file. Name the folder of a model as a teacher.")
     return _TransformersTeacher(spec, label_names)
-
-
-def split_weight(spec: str) -> tuple[str, float]:
-    """Take the weight off a spec: what stands behind its last `@`; 1 if there is none.
-
-    Raises:
-        ModelError: that is no number above 0.
-    """
-    name, at, text = spec.rpartition("@")
-    if not at or Path(spec).exists():
-        return spec, 1.0
-    try:
-        weight = float(text)
-    except ValueError:
-        weight = math.nan
-    if not name or not 0 < weight < math.inf:
-        raise ModelError(
-            f"{spec}: {text!r} is no weight of a teacher. Write SPEC@WEIGHT with a number above 0, "
-            "or the spec alone."
-        )
-    return name, weight
 
 
 def weights_identity(model: PreTrainedModel, *others: str) -> str:

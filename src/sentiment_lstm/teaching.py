@@ -2,13 +2,16 @@
 
 A recipe may name teachers that are not there yet, and are made from the training split alone::
 
-    finetune:ENCODER    a pre-trained encoder (`embedded`, a hub name, a folder), fine-tuned
-    distil:ENCODER      such an encoder, fine-tuned to the labels and to what the teachers that
-                        stand before it say of unlabelled text (after Blum & Mitchell 1998)
-    self                this recipe with the teachers that stand before it; what that model says of
-                        unlabelled text is learnt in a second round (self-training, Scudder 1965)
+    finetune:ENCODER      a pre-trained encoder (`embedded`, a hub name, a folder), fine-tuned
+    finetune-256:ENCODER  the same on windows of 256 word pieces, whatever the recipe sets for all
+    distil:ENCODER        such an encoder, fine-tuned to the labels and to what the teachers that
+                          stand before it say of unlabelled text (after Blum & Mitchell 1998)
+    self                  this recipe with the teachers that stand before it; what that model says
+                          of unlabelled text is learnt in a second round (self-training, Scudder
+                          1965)
 
-An encoder that is named again is fine-tuned with the next seed, so that the two make an ensemble.
+An encoder that is named again with the same window is fine-tuned with the next seed, so that the
+two make an ensemble.
 """
 
 from __future__ import annotations
@@ -25,12 +28,13 @@ import numpy as np
 from sentiment_lstm import artefact, ranks, runs
 from sentiment_lstm.data import stand_in
 from sentiment_lstm.data.rows import UNSUPERVISED
-from sentiment_lstm.errors import DataError
+from sentiment_lstm.errors import DataError, RecipeError
 from sentiment_lstm.finetuning import FinetuningSettings, finetune_teacher, load_encoder
 from sentiment_lstm.lessons import ask_teacher, unlabelled_texts
 from sentiment_lstm.recipes import Recipe, override, to_toml
 from sentiment_lstm.runs import Stages
-from sentiment_lstm.teachers import load_teacher, load_teachers, split_weight
+from sentiment_lstm.teacher_specs import DISTIL, SELF, TeacherSpec, read_spec
+from sentiment_lstm.teachers import load_teacher, load_teachers
 
 __all__ = [
     "asks_for_texts",
@@ -41,8 +45,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-
-_SELF, _FINETUNE, _DISTIL = "self", "finetune:", "distil:"
 
 
 def asks_for_texts(recipe: Recipe) -> bool:
@@ -137,14 +139,19 @@ def check_teachers(recipe: Recipe, train_split: datasets.Dataset) -> None:
     Raises:
         ModelError: a weight is no number above 0, a teacher or an encoder cannot be loaded, or a
             teacher has other labels.
+        RecipeError: an encoder cannot be fine-tuned on such a window.
     """
     names = train_split.features["label"].names
-    parted = [_taken_apart(spec) for spec in recipe.distillation.teachers]
-    for kind, name in parted:
-        if not kind:
-            load_teacher(name, label_names=names, train=train_split)
-        elif kind != _SELF:
-            load_encoder(name, names, FinetuningSettings())
+    specs = [(spec, read_spec(spec)) for spec in recipe.distillation.teachers]
+    for written, spec in specs:
+        if not spec.kind:
+            load_teacher(spec.name, label_names=names, train=train_split)
+        elif spec.kind != SELF:
+            try:
+                settings = _finetuning_settings(recipe, spec)
+            except RecipeError as error:
+                raise RecipeError(f"{written}: {error}") from error
+            load_encoder(spec.name, names, settings)
 
 
 def learn_labels(
@@ -206,23 +213,25 @@ def make_teachers(
     made: list[str] = []
     labelled = datasets.DatasetDict({**splits})
     unlabelled = labelled.pop(UNSUPERVISED, None)
-    specs = recipe.distillation.teachers
-    parted = [_taken_apart(spec) for spec in specs]
-    for place, (spec, (kind, name)) in enumerate(zip(specs, parted, strict=True), start=1):
-        if not kind:
-            made.append(spec)
+    specs = [read_spec(written) for written in recipe.distillation.teachers]
+    for place, spec in enumerate(specs, start=1):
+        if not spec.kind:
+            made.append(spec.name + spec.weight)
             continue
-        weight = spec[len(kind + name) :]  # as it was written
-        if kind == _SELF and learnt is not None and not made:
-            made.append(f"{learnt}{weight}")
+        if spec.kind == SELF and learnt is not None and not made:
+            made.append(f"{learnt}{spec.weight}")
             continue
         with stages.timed(f"teacher {place}") as folder:
             output = folder / "model"
             # Asked of one process, before another has begun to make it.
             made_already, unfinished = ranks.from_first(partial(_how_far, output))
             if made_already:
-                logger.info("Teacher %d, %s, has been made already.", place, kind + name)
-            elif kind == _SELF:
+                logger.info(
+                    "Teacher %d, %s, has been made already.",
+                    place,
+                    recipe.distillation.teachers[place - 1],
+                )
+            elif spec.kind == SELF:
                 _train_within(
                     train_self,
                     recipe,
@@ -235,7 +244,7 @@ def make_teachers(
                 )
             else:
                 taught: dict[str, Any] = {}
-                if kind == _DISTIL and made and unlabelled is not None:
+                if spec.kind == DISTIL and made and unlabelled is not None:
                     taught = _opinions(
                         made,
                         splits["train"],
@@ -245,19 +254,14 @@ def make_teachers(
                     )
                 finetune_teacher(
                     labelled,
-                    name,
+                    spec.name,
                     output,
-                    settings=FinetuningSettings(
-                        epochs=recipe.distillation.teacher_epochs,
-                        learning_rate=recipe.distillation.teacher_learning_rate,
-                        max_length_tokens=recipe.distillation.teacher_window_tokens,
-                        window_limit=recipe.distillation.teacher_window_limit,
-                    ),
-                    seed=seed + parted[: place - 1].count((kind, name)),
+                    settings=_finetuning_settings(recipe, spec),
+                    seed=seed + sum(spec.made_like(other) for other in specs[: place - 1]),
                     resume=unfinished,
                     **taught,
                 )
-        made.append(f"{output}{weight}")
+        made.append(f"{output}{spec.weight}")
     return made
 
 
@@ -285,18 +289,17 @@ def _train_within(
     )
 
 
-def _taken_apart(spec: str) -> tuple[str, str]:
-    """Part a spec into how its teacher is made, "" for one that is there, and of what; no weight.
-
-    Raises:
-        ModelError: the weight is no number above 0.
-    """
-    for kind in (_FINETUNE, _DISTIL):
-        if spec.startswith(kind):
-            # Apart from its kind: an encoder's path may hold an `@`, and is known by being there.
-            return kind, split_weight(spec.removeprefix(kind))[0]
-    name, _ = split_weight(spec)
-    return (_SELF, "") if name == _SELF else ("", name)
+def _finetuning_settings(recipe: Recipe, spec: TeacherSpec) -> FinetuningSettings:
+    distillation = recipe.distillation
+    window_tokens = spec.window_tokens
+    return FinetuningSettings(
+        epochs=distillation.teacher_epochs,
+        learning_rate=distillation.teacher_learning_rate,
+        max_length_tokens=(
+            distillation.teacher_window_tokens if window_tokens is None else window_tokens
+        ),
+        window_limit=distillation.teacher_window_limit,
+    )
 
 
 def _opinions(

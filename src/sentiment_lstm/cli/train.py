@@ -54,8 +54,9 @@ def train(
         typer.Option(
             "--teacher",
             help="Learn from its opinion, too: a model folder, a hub name, nb-ngrams, tfidf, self, "
-            "finetune:ENCODER, distil:ENCODER, or module:attribute of a scikit-learn pipeline; "
-            "SPEC@2 weighs it twice. May be repeated.",
+            "finetune:ENCODER, distil:ENCODER (finetune-128:ENCODER: on windows of 128 word "
+            "pieces), or module:attribute of a scikit-learn pipeline; SPEC@2 weighs it twice. May "
+            "be repeated.",
         ),
     ] = None,
     unlabelled: Annotated[

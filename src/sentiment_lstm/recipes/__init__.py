@@ -160,7 +160,8 @@ class DistillationSettings:
     after_labels: bool = False
     teacher_epochs: int = 2  # of an encoder that is fine-tuned for this training
     teacher_learning_rate: float = 1e-4  # of the same; a large one asks for less
-    teacher_window_tokens: int = 256  # of the same; it is trained on one of each review an epoch
+    # Of the same, where its spec names none; it is trained on one of each review an epoch.
+    teacher_window_tokens: int = 256
     teacher_window_limit: int = 0  # windows that it reads of a text, from both ends; 0 reads all
 
     def __post_init__(self) -> None:
