@@ -134,12 +134,13 @@ def _measure(corpus: Path, source: str, recipe: str, steps: int) -> dict[str, An
     from sentiment_lstm.building import build_model, set_precision
     from sentiment_lstm.data import load_unlabelled
     from sentiment_lstm.finishing import fit_ngrams
-    from sentiment_lstm.lessons import prepare_lessons, unlabelled_texts
+    from sentiment_lstm.lessons import prepare_lessons
     from sentiment_lstm.pretraining import pretrain
     from sentiment_lstm.quiet import quiet_libraries
     from sentiment_lstm.recipes import load_recipe
     from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
     from sentiment_lstm.trainer import make_trainer
+    from sentiment_lstm.unlabelled import unlabelled_texts
 
     chosen = load_recipe(recipe)
     tokenizer = load_tokenizer(clean_markup=chosen.tokens.clean_markup)

@@ -9,11 +9,12 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from numpy.typing import NDArray
 
 from sentiment_lstm.errors import DataError
-from sentiment_lstm.lessons import draw_sentences, prepare_lessons, unlabelled_texts
+from sentiment_lstm.lessons import draw_sentences, prepare_lessons
 from sentiment_lstm.negation import draw_clauses, opposite, polar_words
 from sentiment_lstm.passages import cut_into_passages
 from sentiment_lstm.recipes import Recipe, override
 from sentiment_lstm.tokens import load_tokenizer
+from sentiment_lstm.unlabelled import unlabelled_texts
 
 
 class LengthTeacher:
@@ -183,10 +184,3 @@ def test_sentences_are_drawn_from_many_reviews_once_each_and_keep_their_label(
     }
     two = draw_sentences([reviews], 2, features=train.features)
     assert sorted(two["label"]) == [0, 1], "of two sentences, each comes from a review of its own"
-
-
-def test_unlabelled_texts_need_a_text_column_with_text_in_it(train: Dataset):
-    with pytest.raises(DataError, match="no column 'text', only review"):
-        unlabelled_texts(Dataset.from_dict({"review": ["a"]}), train.features)
-    with pytest.raises(DataError, match="hold no text"):
-        unlabelled_texts(Dataset.from_dict({"text": ["", "<br />"]}), train.features)

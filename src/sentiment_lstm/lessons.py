@@ -25,8 +25,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
 from sentiment_lstm import ranks
-from sentiment_lstm.data import dataset_texts, labelled_texts, store_texts
-from sentiment_lstm.errors import DataError
+from sentiment_lstm.data import labelled_texts
 from sentiment_lstm.negation import (
     Clauses,
     denying_turns_labels,
@@ -39,10 +38,10 @@ from sentiment_lstm.passages import cut_into_passages
 from sentiment_lstm.recipes import Recipe
 from sentiment_lstm.soft_labels import soft_labels
 from sentiment_lstm.teachers import Teacher
-from sentiment_lstm.text import is_blank, sentences
+from sentiment_lstm.text import sentences
 from sentiment_lstm.tokens import tokenize_reviews
 
-__all__ = ["Lessons", "ask_teacher", "draw_sentences", "prepare_lessons", "unlabelled_texts"]
+__all__ = ["Lessons", "ask_teacher", "draw_sentences", "prepare_lessons"]
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +86,7 @@ def prepare_lessons(
 
     Args:
         train: columns `text` and `label`.
-        unlabelled: from :func:`unlabelled_texts`; used with a teacher only.
+        unlabelled: from `unlabelled_texts`; used with a teacher only.
         recipe: its sections [tokens] and [distillation], `training.sentences` and
             `training.negations` are read.
         tokenizer: of the model.
@@ -212,38 +211,6 @@ def draw_sentences(
     return datasets.Dataset.from_dict(
         {"text": list(found), "label": list(found.values())}, features=features
     )
-
-
-def unlabelled_texts(texts: datasets.Dataset, features: datasets.Features) -> datasets.Dataset:
-    """Give unlabelled texts the columns of the labelled ones, and leave empty ones out.
-
-    Args:
-        texts: a column `text`.
-        features: of the labelled reviews.
-
-    Returns:
-        Columns `text` and `label`, -1 throughout.
-
-    Raises:
-        DataError: there is no column `text`, or no text in it.
-    """
-    if "text" not in texts.column_names:
-        raise DataError(
-            f"The unlabelled reviews have no column 'text', only {', '.join(texts.column_names)}. "
-            "Rename the one that holds the texts."
-        )
-    kept = store_texts(
-        (
-            [text for text in batch if not is_blank(text)]
-            for batch in dataset_texts("The unlabelled reviews", texts, text_column="text")
-        ),
-        datasets.Features({name: features[name] for name in _COLUMNS}),
-    )
-    if not len(kept):
-        raise DataError("The unlabelled reviews hold no text. Name another source of them.")
-    if len(kept) < len(texts):
-        logger.warning("%d unlabelled texts are empty and left out.", len(texts) - len(kept))
-    return kept
 
 
 def ask_teacher(

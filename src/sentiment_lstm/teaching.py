@@ -1,4 +1,4 @@
-"""Before a training that learns from more than labels: its unlabelled texts, and its teachers.
+"""Before a training that learns from more than labels: its teachers are made.
 
 A recipe may name teachers that are not there yet, and are made from the training split alone::
 
@@ -17,116 +17,26 @@ two make an ensemble.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import datasets
-import numpy as np
 
 from sentiment_lstm import artefact, ranks, runs
-from sentiment_lstm.data import stand_in
 from sentiment_lstm.data.rows import UNSUPERVISED
-from sentiment_lstm.errors import DataError, RecipeError
+from sentiment_lstm.errors import RecipeError
 from sentiment_lstm.finetuning import FinetuningSettings, finetune_teacher, load_encoder
-from sentiment_lstm.lessons import ask_teacher, unlabelled_texts
+from sentiment_lstm.lessons import ask_teacher
 from sentiment_lstm.recipes import Recipe, override, to_toml
 from sentiment_lstm.runs import Stages
 from sentiment_lstm.teacher_specs import DISTIL, SELF, TeacherSpec, read_spec
 from sentiment_lstm.teachers import load_teacher, load_teachers
 
-__all__ = [
-    "asks_for_texts",
-    "check_teachers",
-    "learn_labels",
-    "make_teachers",
-    "texts_to_learn_from",
-]
+__all__ = ["check_teachers", "learn_labels", "make_teachers"]
 
 logger = logging.getLogger(__name__)
-
-
-def asks_for_texts(recipe: Recipe) -> bool:
-    """Tell whether a recipe learns from unlabelled texts, where there are such."""
-    distillation, pretraining = recipe.distillation, recipe.pretraining
-    return (pretraining.objective != "none" and pretraining.unlabelled) or (
-        bool(distillation.teachers) and distillation.unlabelled
-    )
-
-
-def texts_to_learn_from(
-    reviews: datasets.DatasetDict,
-    unlabelled: datasets.Dataset | None,
-    recipe: Recipe,
-    *,
-    held_out: Sequence[datasets.Dataset] = (),
-) -> datasets.Dataset | None:
-    """Give the unlabelled texts, for a recipe that learns from such.
-
-    Args:
-        reviews: its split `unsupervised` holds them, unless others are given.
-        unlabelled: a column `text`, or None.
-        recipe: of the training.
-        held_out: what the training is measured on. Texts of it are left out of `unlabelled`, which
-            may be the very file that they come from; a split of the source is taken as it stands.
-
-    Returns:
-        From `unlabelled_texts`; None where the recipe asks for none, or there is none. The log says
-        so where such are given in vain, or missed.
-
-    Raises:
-        DataError: there is no column `text`, or no text in it that is not held out.
-    """
-    if not asks_for_texts(recipe):
-        if unlabelled is not None:
-            logger.warning(
-                "The recipe %s learns nothing from unlabelled text, so --unlabelled is left "
-                "unread. Let it by %s.",
-                recipe.name,
-                _how_to_ask(recipe),
-            )
-        return None
-    texts = reviews.get(UNSUPERVISED) if unlabelled is None else unlabelled
-    if texts is None:
-        logger.warning(
-            "The recipe %s learns from unlabelled text, and there is none: it makes do with the "
-            "training reviews. Name some by --unlabelled.",
-            recipe.name,
-        )
-        return None
-    if unlabelled is not None and "text" in unlabelled.column_names:
-        texts = _without(held_out, unlabelled)
-    return unlabelled_texts(texts, reviews["train"].features)
-
-
-def _without(held_out: Sequence[datasets.Dataset], texts: datasets.Dataset) -> datasets.Dataset:
-    """Leave out the texts whose words are those of a held-out one."""
-    is_known = stand_in(texts, held_out)
-    number = int(is_known.sum())
-    if not number:
-        return texts
-    if number == len(texts):
-        raise DataError(
-            f"All {number:,} unlabelled texts stand in the splits that are held out to validate "
-            "and to test on. Name other texts by --unlabelled."
-        )
-    logger.warning(
-        "%d of %d unlabelled texts are left out: they stand in the splits that are held out to "
-        "validate and to test on.",
-        number,
-        len(texts),
-    )
-    return texts.select(np.flatnonzero(~is_known))
-
-
-def _how_to_ask(recipe: Recipe) -> str:
-    if recipe.distillation.teachers:
-        return "--set distillation.unlabelled=true"
-    pretrain = "--set pretraining.unlabelled=true"
-    if recipe.pretraining.objective == "none":
-        pretrain = f"--set pretraining.objective=region {pretrain}"
-    return f"{pretrain}, or name a teacher of it by --teacher"
 
 
 def check_teachers(recipe: Recipe, train_split: datasets.Dataset) -> None:
@@ -176,13 +86,8 @@ def learn_labels(
     """
     with stages.timed("labels") as folder:
         output = folder / "model"
-        made_already, unfinished = ranks.from_first(partial(_how_far, output))
-        if made_already:
-            logger.info("The labels have been learnt already.")
-        else:
-            _train_within(
-                train_self, recipe, [], splits, output, stages=stages, seed=seed, resume=unfinished
-            )
+        learn = partial(_train_within, train_self, recipe, [], splits, output, stages=stages)
+        _once(output, "The model of the labels", partial(learn, seed=seed))
     return output
 
 
@@ -200,7 +105,7 @@ def make_teachers(
     Args:
         recipe: of the training.
         splits: `train`, which the teachers see, `validation`, which none sees, and `unsupervised`,
-            from :func:`texts_to_learn_from`; the last two where there are such.
+            from `texts_to_learn_from`; the last two where there are such.
         stages: of the training; a teacher has a stage of its own, and goes on after a kill.
         seed: of the training, and of the first teacher of each kind and encoder.
         train_self: `sentiment_lstm.training.train`.
@@ -211,8 +116,6 @@ def make_teachers(
         The specs for `load_teachers`.
     """
     made: list[str] = []
-    labelled = datasets.DatasetDict({**splits})
-    unlabelled = labelled.pop(UNSUPERVISED, None)
     specs = [read_spec(written) for written in recipe.distillation.teachers]
     for place, spec in enumerate(specs, start=1):
         if not spec.kind:
@@ -223,46 +126,34 @@ def make_teachers(
             continue
         with stages.timed(f"teacher {place}") as folder:
             output = folder / "model"
-            # Asked of one process, before another has begun to make it.
-            made_already, unfinished = ranks.from_first(partial(_how_far, output))
-            if made_already:
-                logger.info(
-                    "Teacher %d, %s, has been made already.",
-                    place,
-                    recipe.distillation.teachers[place - 1],
-                )
-            elif spec.kind == SELF:
-                _train_within(
-                    train_self,
-                    recipe,
-                    made,
-                    splits,
-                    output,
-                    stages=stages,
-                    seed=seed,
-                    resume=unfinished,
-                )
+            if spec.kind == SELF:
+                make = partial(_train_within, train_self, seed=seed)
             else:
-                taught: dict[str, Any] = {}
-                if spec.kind == DISTIL and made and unlabelled is not None:
-                    taught = _opinions(
-                        made,
-                        splits["train"],
-                        unlabelled,
-                        folder=folder / "unlabelled",
-                        stages=stages,
-                    )
-                finetune_teacher(
-                    labelled,
-                    spec.name,
-                    output,
-                    settings=_finetuning_settings(recipe, spec),
-                    seed=seed + sum(spec.made_like(other) for other in specs[: place - 1]),
-                    resume=unfinished,
-                    **taught,
-                )
+                namesakes = sum(spec.made_like(other) for other in specs[: place - 1])
+                make = partial(_finetune_within, spec, seed=seed + namesakes)
+            _once(
+                output,
+                f"Teacher {place}, {recipe.distillation.teachers[place - 1]},",
+                partial(make, recipe, made, splits, output, stages=stages),
+            )
         made.append(f"{output}{spec.weight}")
     return made
+
+
+def _once(output: Path, what: str, make: Callable[..., Any]) -> None:
+    """Let `make(resume=...)` make a model, unless it is there; it goes on where it was begun."""
+    # Asked of one process, before another has begun to make it.
+    made_already, unfinished = ranks.from_first(partial(_how_far, output))
+    if made_already:
+        logger.info("%s has been made already.", what)
+    else:
+        make(resume=unfinished)
+
+
+def _how_far(output: Path) -> tuple[bool, bool]:
+    """Tell whether a model has been made, and whether it was begun."""
+    made = (output / artefact.CONFIG).is_file()
+    return made, runs.training_folder(output).is_dir()
 
 
 def _train_within(
@@ -286,6 +177,40 @@ def _train_within(
         resume=resume,
         evaluate_test=False,
         on_stage=lambda line: stages.on_stage(f"  {line}"),
+    )
+
+
+def _finetune_within(
+    spec: TeacherSpec,
+    recipe: Recipe,
+    teachers: list[str],
+    splits: datasets.DatasetDict,
+    output: Path,
+    *,
+    stages: Stages,
+    seed: int,
+    resume: bool,
+) -> None:
+    """Fine-tune an encoder inside a stage, to what other teachers say as well if it asks for it."""
+    labelled = datasets.DatasetDict({**splits})
+    unlabelled = labelled.pop(UNSUPERVISED, None)
+    taught: dict[str, Any] = {}
+    if spec.kind == DISTIL and teachers and unlabelled is not None:
+        taught = _opinions(
+            teachers,
+            splits["train"],
+            unlabelled,
+            folder=output.with_name("unlabelled"),
+            stages=stages,
+        )
+    finetune_teacher(
+        labelled,
+        spec.name,
+        output,
+        settings=_finetuning_settings(recipe, spec),
+        seed=seed,
+        resume=resume,
+        **taught,
     )
 
 
@@ -315,9 +240,3 @@ def _opinions(
     teacher = load_teachers(specs, label_names=names, train=train_split)
     soft_labels = ask_teacher(teacher, unlabelled, folder, on_progress=stages.progress)
     return {"unlabelled": list(unlabelled["text"]), "soft_labels": soft_labels}
-
-
-def _how_far(output: Path) -> tuple[bool, bool]:
-    """Tell whether a teacher has been made, and whether it was begun."""
-    made = (output / artefact.CONFIG).is_file()
-    return made, runs.training_folder(output).is_dir()

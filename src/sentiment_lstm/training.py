@@ -48,14 +48,10 @@ from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.recipes import Recipe
 from sentiment_lstm.runs import Stages
 from sentiment_lstm.teachers import load_teachers
-from sentiment_lstm.teaching import (
-    check_teachers,
-    learn_labels,
-    make_teachers,
-    texts_to_learn_from,
-)
+from sentiment_lstm.teaching import check_teachers, learn_labels, make_teachers
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
 from sentiment_lstm.trainer import EpochRecord, make_trainer, read_history
+from sentiment_lstm.unlabelled import texts_to_learn_from
 
 __all__ = ["EpochRecord", "TrainingResult", "train"]
 

@@ -20,7 +20,6 @@ from sentiment_lstm.data import training_splits
 from sentiment_lstm.errors import RecipeError, nearest
 from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.recipes import Recipe, load_recipe
-from sentiment_lstm.teaching import asks_for_texts, texts_to_learn_from
 from sentiment_lstm.tuning import study as studies
 from sentiment_lstm.tuning.pictures import save_pictures
 from sentiment_lstm.tuning.space import load_space, with_settings
@@ -31,6 +30,7 @@ from sentiment_lstm.tuning.trials import (
     Bench,
     SearchTrainer,
 )
+from sentiment_lstm.unlabelled import asks_for_texts, texts_to_learn_from
 
 if TYPE_CHECKING:
     from optuna import Study
