@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,29 @@ def test_unlabelled_texts_are_learnt_in_passages_and_sentences_are_drawn_from_wh
     ids = tokenizer(list(drawn["text"]))["input_ids"]
     assert found.rows["input_ids"][found.reviews :] == ids
     alone = lessons(train, unlabelled, recipe, tmp_path, None)
+    assert alone.reviews == 30, "without a teacher nothing is known of the passages"
+
+
+@pytest.mark.parametrize("with_unlabelled", [True, False])
+def test_passages_of_labelled_texts_are_learnt_as_the_teacher_judges_them(
+    train: Dataset, unlabelled: Dataset, quick_recipe: Recipe, tmp_path: Path, with_unlabelled: bool
+):
+    settings = ["distillation.passage_tokens=10", "distillation.labelled_passages=true"]
+    recipe = override(
+        quick_recipe, [*settings, "distillation.teacher_share=0.0", "training.sentences=12"]
+    )
+    others = unlabelled if with_unlabelled else None
+    found = lessons(train, others, recipe, tmp_path, LengthTeacher())
+    cut = partial(cut_into_passages, tokenizer=load_tokenizer(), length_tokens=10)
+    passages = [*([] if others is None else cut(others)["text"]), *cut(train)["text"]]
+    assert len(cut(train)) > len(train)
+    assert (found.labelled, found.reviews) == (30, 30 + len(passages))
+    assert found.rows["input_ids"][30 : found.reviews] == load_tokenizer()(passages)["input_ids"]
+    truth = np.eye(2)[train["label"]]
+    expected = np.concatenate([truth, LengthTeacher().predict_proba(passages)])
+    np.testing.assert_allclose(found.targets, expected, atol=1e-6)
+    assert len(found.rows) == found.reviews + 12
+    alone = lessons(train, others, recipe, tmp_path, None)
     assert alone.reviews == 30, "without a teacher nothing is known of the passages"
 
 

@@ -250,6 +250,7 @@ def _without_ngrams(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         ("teacher_window_tokens=31", r"teacher_window_tokens is 31; expected at least 32"),
         ("teacher_window_limit=-1", r"teacher_window_limit is -1; expected at least 0"),
         ("passage_tokens=-1", r"passage_tokens is -1; expected at least 0"),
+        ("labelled_passages=true", r"passage_tokens is 0, which cuts none\. Set one of them"),
     ],
 )
 def test_a_setting_out_of_range_is_refused(quick_recipe: Recipe, assignment: str, complaint: str):

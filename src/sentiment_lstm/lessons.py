@@ -4,6 +4,7 @@
 
     labelled reviews      the label; with teachers, a mean of it and of what they say
     unlabelled reviews    whole or in passages: what the teachers say; left out without teachers
+    labelled ones again   in passages: what the teachers say; left out unless a recipe asks for them
     sentences             of both, drawn at random; what the teachers say, else the review's label
     clauses               of both, as they stand: what the teachers say, else what their words do
     the same, denied      the opposite
@@ -58,7 +59,7 @@ class Lessons:
     """The rows of a training: reviews first, whole or in passages, then sentences."""
 
     rows: datasets.Dataset  # `input_ids`, `length`, and `labels`: class ids or probabilities
-    reviews: int  # how many of the rows are reviews or passages of such
+    reviews: int  # how many of the rows are reviews, or passages of such
     labelled: int  # how many of these, the first ones, bear a label
 
     @property
@@ -102,6 +103,8 @@ def prepare_lessons(
         unlabelled = None
     if unlabelled is not None:
         parts["unlabelled"] = _in_passages(unlabelled, recipe, tokenizer)
+    if teacher is not None and recipe.distillation.labelled_passages:
+        parts["passages"] = _in_passages(train, recipe, tokenizer)
     reviews = sum(len(part) for part in parts.values())
     wanted = recipe.training.sentences
     if wanted:
@@ -142,13 +145,13 @@ def prepare_lessons(
 
 
 def _in_passages(
-    unlabelled: datasets.Dataset, recipe: Recipe, tokenizer: PreTrainedTokenizerFast
+    texts: datasets.Dataset, recipe: Recipe, tokenizer: PreTrainedTokenizerFast
 ) -> datasets.Dataset:
     length_tokens = recipe.distillation.passage_tokens
     if not length_tokens:
-        return unlabelled
+        return texts
     return ranks.from_first(
-        lambda: cut_into_passages(unlabelled, tokenizer, length_tokens=length_tokens)
+        lambda: cut_into_passages(texts, tokenizer, length_tokens=length_tokens)
     )
 
 

@@ -35,7 +35,7 @@ def cut_into_passages(
     return store_texts(
         (
             list(_passages(batch, tokenizer, length_tokens))
-            for batch in dataset_texts("The unlabelled reviews", texts, text_column="text")
+            for batch in dataset_texts("The texts", texts, text_column="text")
         ),
         datasets.Features({name: texts.features[name] for name in ("text", "label")}),
     )

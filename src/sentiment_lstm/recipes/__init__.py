@@ -156,6 +156,7 @@ class DistillationSettings:
     teacher_share: float = 0.5  # of the target of a labelled review; its label has the rest
     unlabelled: bool = True  # learn what the teachers say of unlabelled texts
     passage_tokens: int = 0  # cut those texts into passages of so many; 0 leaves them whole
+    labelled_passages: bool = False  # learn what they say of such passages of labelled texts, too
     # Train on the labels alone first, and go on from there without dropout.
     after_labels: bool = False
     teacher_epochs: int = 2  # of an encoder that is fine-tuned for this training
@@ -174,6 +175,12 @@ class DistillationSettings:
         _check_range("distillation.teacher_window_limit", self.teacher_window_limit, low=0)
         _check_range("distillation.teacher_share", self.teacher_share, low=0, high=1)
         _check_range("distillation.passage_tokens", self.passage_tokens, low=0)
+        if self.labelled_passages and not self.passage_tokens:
+            raise RecipeError(
+                "distillation.labelled_passages learns passages of the labelled texts, but "
+                "distillation.passage_tokens is 0, which cuts none. Set one of them to another "
+                "value."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
