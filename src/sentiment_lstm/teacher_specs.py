@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sentiment_lstm.errors import ModelError
@@ -17,17 +17,13 @@ _OF_AN_ENCODER = re.compile(rf"({FINETUNE}|{DISTIL})(?:-([0-9]+))?:")
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherSpec:
-    """A spec, taken apart; those that are equal in all but the weight are made alike."""
+    """A spec, taken apart; equal to another that is made alike, whatever either weighs."""
 
     kind: str  # SELF, FINETUNE or DISTIL; "" if the teacher is there already
     name: str  # of the teacher, or of the encoder that it is made of; "" of SELF
     window_tokens: int | None  # that the encoder is to read at once, where the spec says so
-    weight: str  # as it was written, with its `@`; "" if it was not
-
-    def made_like(self, other: TeacherSpec) -> bool:
-        """Tell whether both are made by the same settings, of the same encoder."""
-        mine = (self.kind, self.name, self.window_tokens)
-        return mine == (other.kind, other.name, other.window_tokens)
+    # As it was written, with its `@`; "" if it was not.
+    weight: str = field(compare=False)
 
 
 def read_spec(spec: str) -> TeacherSpec:

@@ -129,7 +129,7 @@ def make_teachers(
             if spec.kind == SELF:
                 make = partial(_train_within, train_self, seed=seed)
             else:
-                namesakes = sum(spec.made_like(other) for other in specs[: place - 1])
+                namesakes = specs[: place - 1].count(spec)
                 make = partial(_finetune_within, spec, seed=seed + namesakes)
             _once(
                 output,
