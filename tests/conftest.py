@@ -31,8 +31,8 @@ _LONGEST_FILES = (
     "test_export.py",
     "scoring/test_resume.py",
     "test_ranks.py",
-    "test_speed_benchmarks.py",
-    "test_benchmarks.py",
+    "benchmarks/test_speed.py",
+    "benchmarks/test_accuracy.py",
     "test_estimator.py",
     "tuning/test_search.py",
     "scoring/test_cluster.py",
@@ -43,7 +43,7 @@ _LONGEST_FILES = (
     "serving/test_transformers_js.py",
 )
 
-_MadeOnce: TypeAlias = Callable[[str, Callable[[Path], None]], Path]
+MadeOnce: TypeAlias = Callable[[str, Callable[[Path], None]], Path]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -104,7 +104,7 @@ def quick_recipe() -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def made_once(tmp_path_factory: pytest.TempPathFactory) -> _MadeOnce:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
     """Makes a folder that all processes of a test run share, in the first that asks for it."""
     own = tmp_path_factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
@@ -120,7 +120,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> _MadeOnce:
 
 
 @pytest.fixture(scope="session")
-def trained(made_once: _MadeOnce, sentences: DatasetDict, quick_recipe: Recipe) -> Path:
+def trained(made_once: MadeOnce, sentences: DatasetDict, quick_recipe: Recipe) -> Path:
     """The folder of a model that was really trained, with test metrics; read it, never write it."""
 
     def make(output: Path) -> None:
@@ -130,7 +130,7 @@ def trained(made_once: _MadeOnce, sentences: DatasetDict, quick_recipe: Recipe) 
 
 
 @pytest.fixture(scope="session")
-def onnx_graph(made_once: _MadeOnce, trained: Path) -> Path:
+def onnx_graph(made_once: MadeOnce, trained: Path) -> Path:
     """The file that torch's exporter writes of the trained model; read it, never write it."""
     return made_once("onnx-graph", lambda path: _write_onnx(prediction.load(trained).model, path))
 
@@ -142,7 +142,7 @@ def traced_once(onnx_graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def exported(made_once: _MadeOnce, trained: Path, onnx_graph: Path) -> Path:
+def exported(made_once: MadeOnce, trained: Path, onnx_graph: Path) -> Path:
     """A copy of the trained folder with its 32-bit ONNX file, whose answers depend on no neighbour.
 
     Read it, never write it.

@@ -5,27 +5,18 @@ from __future__ import annotations
 import json
 import re
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from sentiment_lstm.runtime import available_cpus
-from tests.conftest import ROOT
+from tests.benchmarks.results import BENCHMARKS, run
 from tests.real_reviews import balanced_reviews, write_source
-
-BENCHMARKS = ROOT / "benchmarks"
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_source(tmp_path_factory.mktemp("reviews") / "source", balanced_reviews(200, 80))
-
-
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-W", "error", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
 
 
 def test_prediction_is_timed_beside_its_rivals(exported: Path, source: Path, tmp_path: Path):

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import ordinal
+import stars
 from sentiment_lstm.data import load_reviews
-from tests.conftest import ROOT
+from tests.benchmarks.results import BENCHMARKS, run
 from tests.star_ratings import read_star_ratings
-
-BENCHMARKS = ROOT / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
-
-import ordinal  # noqa: E402
-import stars  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -66,11 +60,6 @@ def write_reviews(path: Path, *, rated: bool = True) -> None:
             writer.writerow([said, label, "test" if place % 3 == 0 else "train"])
             if place == 1:
                 writer.writerow([said, label, "test"])  # leaks
-
-
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
 
 
 def test_the_script_writes_a_file_that_can_be_trained_on(tmp_path: Path):

@@ -1,3 +1,5 @@
+"""What the committed results of the trainings in parallel and on many texts show."""
+
 from __future__ import annotations
 
 import importlib
@@ -5,14 +7,12 @@ import json
 
 import pytest
 
+from tests.benchmarks.results import BENCHMARKS
 from tests.conftest import ROOT
-
-BENCHMARKS = ROOT / "benchmarks"
 
 
 @pytest.mark.parametrize("name", ["ranks", "unlabelled_memory"])
-def test_the_tables_show_what_was_measured(name: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
+def test_the_tables_show_what_was_measured(name: str):
     script = importlib.import_module(name)
     content = json.loads((BENCHMARKS / "results" / f"{name}.json").read_text(encoding="utf-8"))
     shown = (BENCHMARKS / "results" / f"{name}.md").read_text(encoding="utf-8")
