@@ -86,6 +86,13 @@ def sentences() -> DatasetDict:
     )
 
 
+@pytest.fixture
+def reviews(sentences: DatasetDict) -> DatasetDict:
+    """Some of them labelled, and others as a source gives texts without labels."""
+    unlabelled = sentences["test"].select_columns("text")
+    return DatasetDict(train=sentences["train"].select(range(160)), unsupervised=unlabelled)
+
+
 @pytest.fixture(scope="session")
 def quick_recipe() -> Recipe:
     """The default recipe, small enough to train within seconds."""

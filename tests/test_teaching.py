@@ -67,12 +67,6 @@ adversarial_epsilon = 0.2
 """
 
 
-@pytest.fixture
-def reviews(sentences: DatasetDict) -> DatasetDict:
-    unlabelled = sentences["test"].select_columns("text")
-    return DatasetDict(train=sentences["train"].select(range(160)), unsupervised=unlabelled)
-
-
 def test_killed_in_a_stage_before_the_training_it_goes_on_and_ends_the_same(
     reviews: DatasetDict, tmp_path: Path
 ):

@@ -13,12 +13,6 @@ from sentiment_lstm.training import train
 from sentiment_lstm.unlabelled import texts_to_learn_from, unlabelled_texts
 
 
-@pytest.fixture
-def reviews(sentences: DatasetDict) -> DatasetDict:
-    unlabelled = sentences["test"].select_columns("text")
-    return DatasetDict(train=sentences["train"].select(range(160)), unsupervised=unlabelled)
-
-
 def test_without_unlabelled_text_a_recipe_that_asks_for_it_says_so_and_makes_do(
     reviews: DatasetDict, quick_recipe: Recipe, caplog: pytest.LogCaptureFixture
 ):
