@@ -9,9 +9,9 @@ the same file, asks the runtime and writes the same columns, on as many threads 
 Loop, one worker and one worker a CPU take turns. Memory is the proportional set size of the command
 and everything that Ray starts for it, sampled twice a second, highest sum.
 
-Every model has a curve of its own, named by its recipe. The exponent is the slope of log seconds
-over log rows: 1 where twice the rows take twice the time. Of the seconds, those are left out in
-which Ray starts and the workers load the model.
+Every model has a curve of its own, named by its recipe and width. The exponent is the slope of log
+seconds over log rows: 1 where twice the rows take twice the time. Of the seconds, those are left
+out in which Ray starts and the workers load the model.
 
 What it takes to administer parts is measured with parts of two short texts each, which cost next
 to nothing to score: as many as two and as twelve million rows have. The costs follow from the
@@ -137,7 +137,7 @@ def scoring(
         }
         write_json(target, found)
     curves = found.setdefault("curves", {})
-    recipe = artefact.read_json(model / artefact.TRAINING)["recipe"]["name"]
+    name = _curve_name(model)
     for number in rows or []:
         path = _repeated(folder / f"{number}.parquet", texts, number)
         point = {
@@ -145,8 +145,8 @@ def scoring(
             "machine": machine,
             **_run(path, folder / f"out-{number}", model, cpus),
         }
-        others = [other for other in curves.get(recipe, []) if other["rows"] != number]
-        curves[recipe] = sorted([*others, point], key=lambda point: point["rows"])
+        others = [other for other in curves.get(name, []) if other["rows"] != number]
+        curves[name] = sorted([*others, point], key=lambda point: point["rows"])
         write_json(target, found)
         shutil.rmtree(folder / f"out-{number}")
         path.unlink()
@@ -154,6 +154,12 @@ def scoring(
     write_json(target, found)
     write_text((results or RESULTS) / "scoring.md", _report(found))
     Console().print(_report(found), highlight=False)
+
+
+def _curve_name(model: Path) -> str:
+    """Name a model by its recipe, and by the width, which a recipe may change."""
+    recipe = artefact.read_json(model / artefact.TRAINING)["recipe"]
+    return f"{recipe['name']}, {recipe['model']['hidden_size']} units"
 
 
 def _compare(
@@ -203,8 +209,8 @@ def _costs(
         "per_100_characters": per_100_characters,
         "per_million": {
             **{
-                _title(recipe): cost(curve[-1]["rows"] / curve[-1]["scoring_seconds"])
-                for recipe, curve in found["curves"].items()
+                _title(name): cost(curve[-1]["rows"] / curve[-1]["scoring_seconds"])
+                for name, curve in found["curves"].items()
             },
             "DistilBERT-sized encoder": None if encoder is None else cost(encoder),
             "per-call API": 1e6 * hundreds * per_100_characters,
@@ -212,8 +218,8 @@ def _costs(
     }
 
 
-def _title(recipe: str) -> str:
-    return f"sentiment-lstm, {recipe}"
+def _title(name: str) -> str:
+    return f"sentiment-lstm, {name}"
 
 
 def _encoder_speed() -> float | None:
@@ -341,14 +347,14 @@ def _report(found: dict[str, Any]) -> str:
         head += ["Rows/s while scoring", "Peak memory"]
         table = [
             [
-                recipe + mark_of(point),
+                name + mark_of(point),
                 f"{point['rows']:,}",
                 f"{point['seconds']:,.1f}",
                 f"{point['scoring_seconds']:,.1f}",
                 f"{point['rows'] / point['scoring_seconds']:,.0f}",
                 f"{point['peak_memory_mib']:,.0f} MiB",
             ]
-            for recipe, curve in found["curves"].items()
+            for name, curve in found["curves"].items()
             for point in curve
         ]
         lines += [markdown_table(head, table), ""]
@@ -358,8 +364,8 @@ def _report(found: dict[str, Any]) -> str:
             if mark
         ]
         exponents = [
-            f"{_exponent(curve):.3f} ({recipe})"
-            for recipe, curve in found["curves"].items()
+            f"{_exponent(curve):.3f} ({name})"
+            for name, curve in found["curves"].items()
             if len(curve) > 1
         ]
         if exponents:
@@ -378,7 +384,7 @@ def _report(found: dict[str, Any]) -> str:
         ]
     if found.get("costs"):
         prices = found["costs"]
-        last = {_title(recipe): curve[-1] for recipe, curve in found["curves"].items()}
+        last = {_title(name): curve[-1] for name, curve in found["curves"].items()}
         table = [
             [
                 name + (mark_of(last[name]) if name in last else ""),
