@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,6 @@ import pytest
 from tests.benchmarks.results import BENCHMARKS, LINEAR, RECIPE, TEST, TRAIN, run
 from tests.conftest import MadeOnce
 from tests.real_reviews import Rows, balanced_reviews, write_source
-
-# Scripts, not a package: each finds its neighbours because it is run from their folder.
-sys.path.insert(0, str(BENCHMARKS))
 
 
 @pytest.fixture(scope="session")

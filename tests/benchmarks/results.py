@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from accuracy import accuracy
 from tests.conftest import ROOT
 
 BENCHMARKS = ROOT / "benchmarks"
@@ -28,6 +29,12 @@ TRAIN, TEST = 300, 200
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+def measure(folder: Path, source: Path, **options: Any) -> dict[str, dict[str, Any]]:
+    """Measure accuracy on one thread and give what a folder of results then holds, by row."""
+    accuracy(source=str(source), threads=1, results=folder, work=folder, **options)
+    return by_row(read(folder))
 
 
 def read(folder: Path, name: str = "accuracy") -> dict[str, Any]:

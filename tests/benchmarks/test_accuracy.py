@@ -33,6 +33,7 @@ from tests.benchmarks.results import (
     TRAIN,
     by_row,
     first_table,
+    measure,
     read,
     run,
 )
@@ -103,29 +104,20 @@ def test_a_recipe_is_asked_with_the_model_that_stays(measured: Path):
 def test_a_finished_row_is_kept_and_measured_again_only_when_asked(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    options: dict[str, Any] = {
-        "source": str(source),
-        "threads": 1,
-        "results": tmp_path,
-        "work": tmp_path,
-    }
-    accuracy(rows=["tfidf"], **options)
-    before = by_row(read(tmp_path))["tfidf"]
-    accuracy(rows=[LINEAR], **options)
+    before = measure(tmp_path, source, rows=["tfidf"])["tfidf"]
+    after = measure(tmp_path, source, rows=[LINEAR])
     assert "seed 0: kept" in capsys.readouterr().out
-    after = by_row(read(tmp_path))
     assert after["tfidf"] == before
     assert after["nb-ngrams"]["accuracy"] > 0.7
 
-    accuracy(rows=["tfidf"], again=True, **options)
-    again = by_row(read(tmp_path))
+    again = measure(tmp_path, source, rows=["tfidf"], again=True)
     assert "seed 0: kept" not in capsys.readouterr().out
     assert again.keys() == after.keys()
     assert again["nb-ngrams"] == after["nb-ngrams"]
     assert again["tfidf"]["accuracy"] == before["accuracy"]
     assert again["tfidf"] != before  # its times were taken anew
 
-    accuracy(rows=["tfidf"], seeds="0,3", **options)
+    measure(tmp_path, source, rows=["tfidf"], seeds="0,3")
     assert [(run["row"], run["seed"]) for run in read(tmp_path)["runs"]] == [
         ("nb-ngrams", 0),
         ("tfidf", 0),
@@ -150,16 +142,8 @@ def test_a_recipe_reads_the_unlabelled_reviews_and_never_the_test_split(
 
     monkeypatch.setattr(benchmark_rows, "train", train)
     (tmp_path / "tiny.toml").write_text(RECIPE)
-    accuracy(
-        recipes=[str(tmp_path / "tiny.toml")],
-        source=str(place),
-        limit=30,
-        threads=1,
-        results=tmp_path,
-        work=tmp_path,
-    )
+    run = measure(tmp_path, place, recipes=[str(tmp_path / "tiny.toml")], limit=30)["tiny"]
     assert given[0].num_rows == {"train": 30, "unsupervised": 30}
-    run = by_row(read(tmp_path))["tiny"]
     assert run["conditions"]["unlabelled_reviews"] == 30
     assert 0 < run["unseen"]["reviews"] < 30, "some of the unlabelled reviews are those of the test"
     assert run["sentences"]["reviews"] == 30
@@ -203,22 +187,19 @@ def test_coverage_may_dip_below_the_accuracy_on_the_way():
 def test_the_accuracy_comes_from_the_test_labels_and_nothing_else_does(
     rows: Rows, measured: Path, tmp_path: Path
 ):
-    def measure(name: str, test: list[dict[str, str]]) -> dict[str, dict[str, Any]]:
-        folder = tmp_path / name
-        accuracy(
-            rows=[LINEAR],
-            source=str(write_source(folder, {**rows, "test": test})),
-            threads=1,
-            results=folder / "results",
-            work=folder / "work",
-        )
-        return by_row(read(folder / "results"))
+    def tested_on(name: str, test: list[dict[str, str]]) -> dict[str, dict[str, Any]]:
+        place = write_source(tmp_path / name, {**rows, "test": test})
+        return measure(place / "results", place, rows=[LINEAR])
 
     swapped = [{**row, "label": str(1 - int(row["label"]))} for row in rows["test"]]
     labels = [row["label"] for row in rows["test"]]
     random.Random(1).shuffle(labels)
     shuffled = [{**row, "label": label} for row, label in zip(rows["test"], labels, strict=True)]
-    true, inverse, chance = by_row(read(measured)), measure("a", swapped), measure("b", shuffled)
+    true, inverse, chance = (
+        by_row(read(measured)),
+        tested_on("a", swapped),
+        tested_on("b", shuffled),
+    )
     for name in LINEAR.split(","):
         assert inverse[name]["accuracy"] == pytest.approx(1 - true[name]["accuracy"])
         assert chance[name]["accuracy"] == pytest.approx(0.5, abs=0.1)
@@ -255,18 +236,10 @@ def test_without_the_embedded_packages_the_rows_go_on_with_what_is_there(
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *rest: None if name in gone else real(name, *rest)
     )
-    accuracy(
-        rows=["tfidf,minilm"],
-        source=str(source),
-        limit=60,
-        threads=1,
-        results=tmp_path,
-        work=tmp_path,
-    )
+    run = measure(tmp_path, source, rows=["tfidf,minilm"], limit=60)["tfidf"]
     said = " ".join(capsys.readouterr().out.split())
     assert "MiniLM, fine-tuned: skipped" in said
     assert "The sentences are left out. The embedded reviews are not installed" in said
-    run = by_row(read(tmp_path))["tfidf"]
     assert run["sentences"] is None
     assert run["behaviour"]["cases"] == len(load_cases())
 

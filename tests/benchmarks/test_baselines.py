@@ -10,8 +10,7 @@ import pytest
 import torch
 
 import baselines
-from accuracy import accuracy
-from tests.benchmarks.results import TEST, TRAIN, by_row, read
+from tests.benchmarks.results import TEST, TRAIN, by_row, measure, read
 from tests.real_reviews import Rows
 
 
@@ -49,10 +48,7 @@ def test_fasttext_bigrams_learn_from_real_reviews(rows: Rows):
 
 def test_fasttext_is_a_row_like_the_others(source: Path, tmp_path: Path):
     pytest.importorskip("fasttext", reason="needs the extra [benchmarks]: fasttext-wheel")
-    accuracy(
-        rows=["fasttext"], source=str(source), limit=60, threads=1, results=tmp_path, work=tmp_path
-    )
-    run = by_row(read(tmp_path))["fasttext"]
+    run = measure(tmp_path, source, rows=["fasttext"], limit=60)["fasttext"]
     assert run["selection"]["parameter"] == "lr"
     assert run["selection"]["value"] in baselines.FastTextBigrams.candidates
     assert run["size_bytes"] > 4 * 10 * run["settings"]["bucket"]  # float32 vectors of 10
@@ -65,18 +61,11 @@ def test_without_its_package_fasttext_is_skipped_with_the_remedy(
     capsys: pytest.CaptureFixture[str],
 ):
     monkeypatch.setitem(sys.modules, "fasttext", None)  # as if it were not installed
-    accuracy(
-        rows=["fasttext,tfidf"],
-        source=str(source),
-        limit=60,
-        threads=1,
-        results=tmp_path,
-        work=tmp_path,
-    )
+    runs = measure(tmp_path, source, rows=["fasttext,tfidf"], limit=60)
     said = " ".join(capsys.readouterr().out.split())
     assert "fastText bigrams: skipped" in said
     assert "pip install 'sentiment-lstm[benchmarks]'" in said
-    assert list(by_row(read(tmp_path))) == ["tfidf"]
+    assert list(runs) == ["tfidf"]
     assert read(tmp_path)["reviews"] == {"train": 60, "test": 60}
 
 

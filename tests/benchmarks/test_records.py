@@ -13,10 +13,9 @@ import common
 import records
 import rows as benchmark_rows
 import tables
-from accuracy import accuracy
 from sentiment_lstm.errors import DataError
 from sentiment_lstm.recipes import load_recipe
-from tests.benchmarks.results import LINEAR, RECIPE, by_row, first_table, read
+from tests.benchmarks.results import LINEAR, RECIPE, by_row, first_table, measure, read
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def elsewhere(measured: Path, tmp_path: Path) -> Path:
 def test_a_row_of_another_machine_is_measured_here_too_and_both_stand_there_marked(
     source: Path, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ):
-    accuracy(rows=[LINEAR], source=str(source), threads=1, results=elsewhere, work=elsewhere)
+    measure(elsewhere, source, rows=[LINEAR])
     said = " ".join(capsys.readouterr().out.split())
     assert "1 of the records were measured elsewhere" in said
     assert "abacus" in said
@@ -80,7 +79,7 @@ def test_rows_of_other_settings_are_dropped(
     content["runs"][0]["settings"]["ngrams"] = "1 to 9 words"
     content["runs"][0]["seed"] = 7
     common.write_json(tmp_path / "accuracy.json", content)
-    accuracy(rows=["tfidf"], source=str(source), threads=1, results=tmp_path, work=tmp_path)
+    measure(tmp_path, source, rows=["tfidf"])
     assert "1 of other settings dropped" in capsys.readouterr().out
     assert [run["seed"] for run in read(tmp_path)["runs"]] == [0]
 
@@ -111,7 +110,7 @@ def test_results_of_before_records_had_conditions_are_read_and_measured_anew(
     assert before is not None
     assert before["runs"][0]["conditions"] == {**shared, "commit": None}
     assert "commit not recorded" in tables.markdown(before)
-    accuracy(rows=["tfidf"], source=str(source), threads=1, results=tmp_path, work=tmp_path)
+    measure(tmp_path, source, rows=["tfidf"])
     assert "kept" not in capsys.readouterr().out
     (after,) = read(tmp_path)["runs"]
     assert after["behaviour"] == by_row(read(measured))["tfidf"]["behaviour"]
@@ -121,7 +120,7 @@ def test_records_of_other_reviews_are_left_alone(measured: Path, source: Path, t
     common.write_json(tmp_path / "accuracy.json", read(measured))
     before = (tmp_path / "accuracy.json").read_bytes()
     with pytest.raises(DataError, match=r"holds 3 records of other reviews .*by --results"):
-        accuracy(rows=["tfidf"], source=str(source), limit=60, results=tmp_path, work=tmp_path)
+        measure(tmp_path, source, rows=["tfidf"], limit=60)
     assert (tmp_path / "accuracy.json").read_bytes() == before
 
 
