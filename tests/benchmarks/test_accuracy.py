@@ -195,11 +195,8 @@ def test_the_accuracy_comes_from_the_test_labels_and_nothing_else_does(
     labels = [row["label"] for row in rows["test"]]
     random.Random(1).shuffle(labels)
     shuffled = [{**row, "label": label} for row, label in zip(rows["test"], labels, strict=True)]
-    true, inverse, chance = (
-        by_row(read(measured)),
-        tested_on("a", swapped),
-        tested_on("b", shuffled),
-    )
+    true = by_row(read(measured))
+    inverse, chance = tested_on("a", swapped), tested_on("b", shuffled)
     for name in LINEAR.split(","):
         assert inverse[name]["accuracy"] == pytest.approx(1 - true[name]["accuracy"])
         assert chance[name]["accuracy"] == pytest.approx(0.5, abs=0.1)
