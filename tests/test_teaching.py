@@ -223,7 +223,7 @@ def test_a_teacher_of_its_own_kind_that_knows_the_labels_alone_is_trained_once(
         asked.append(specs)
         return load_teachers(specs, **others)
 
-    monkeypatch.setattr("sentiment_lstm.training.load_teachers", load)
+    monkeypatch.setattr("sentiment_lstm.teaching.load_teachers", load)
     taught = ["distillation.after_labels=true", 'distillation.teachers=["self@2", "nb-ngrams"]']
     recipe = override(quick_recipe, ["training.epochs=1", *taught])
     result = train(reviews, recipe, tmp_path / "model", evaluate_test=False)

@@ -15,16 +15,25 @@ from sentiment_lstm import artefact, runs
 from sentiment_lstm.batches import RaggedIds
 from sentiment_lstm.calibration import SHORT_TOKENS, Calibration, calibrate
 from sentiment_lstm.card import model_card
-from sentiment_lstm.evaluation import Evaluation
+from sentiment_lstm.data.rows import TRAIN, VALIDATION
+from sentiment_lstm.evaluation import Evaluation, evaluate
 from sentiment_lstm.figures import plot_learning_curves
 from sentiment_lstm.lessons import Lessons, draw_sentences
 from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.ngrams import fit_ngram_channel, ngram_logits
 from sentiment_lstm.prediction import Classifier
 from sentiment_lstm.temperature import fit_blend
-from sentiment_lstm.trainer import EpochRecord
+from sentiment_lstm.trainer import EpochRecord, SentimentTrainer, read_history
 
-__all__ = ["TrainingResult", "add_ngrams", "best_epoch", "calibrate_model", "fit_ngrams", "save"]
+__all__ = [
+    "TrainingResult",
+    "add_ngrams",
+    "best_epoch",
+    "calibrate_model",
+    "finish",
+    "fit_ngrams",
+    "save",
+]
 
 # The solver holds every n-gram of every review in memory: some 50 KB a review of 300 tokens.
 _MOST_NGRAM_TOKENS = 25_000_000
@@ -46,6 +55,69 @@ class TrainingResult:
     evaluation: Evaluation | None = field(repr=False)
     stage_seconds: dict[str, float] = field(default_factory=dict)
     resumed: bool = False
+
+
+def finish(
+    classifier: Classifier,
+    trainer: SentimentTrainer,
+    lessons: Lessons,
+    splits: datasets.DatasetDict,
+    *,
+    scored: tuple[NDArray[np.float64], NDArray[np.int64]] | None,
+    test: datasets.Dataset | None,
+    output: Path,
+    stages: runs.Stages,
+    dropped: int,
+    resumed: bool,
+) -> TrainingResult:
+    """Add the n-grams to a model that has been trained, calibrate it, and measure it.
+
+    Args:
+        classifier: the model, on the CPU; changed in place.
+        trainer: that has trained it.
+        lessons: what it learnt from.
+        splits: `train` and, where there is one, `validation`.
+        scored: the logits (N, C) and the labels (N,) of the validation split, in the trainer's
+            order; None without one, and the model is then left as it is.
+        test: measured once; None measures nothing.
+        output: where the model will be.
+        stages: of the training.
+        dropped: how many texts were left out of it.
+        resumed: whether the training was.
+    """
+    validation = splits.get(VALIDATION)
+    calibration, validation_accuracy = None, None
+    if scored is not None and validation is not None:
+        (logits, labels), ids = scored, trainer.validation_ids()
+        lengths = np.array([len(row) for row in ids])
+        with stages.timed("n-grams and calibration"):
+            logits = add_ngrams(
+                classifier.model, lessons, validation_ids=ids, logits=logits, labels=labels
+            )
+            calibration = calibrate_model(
+                classifier, validation, logits=logits, labels=labels, lengths=lengths
+            )
+        decisions = calibration.rescaled(logits, lengths).argmax(1)
+        validation_accuracy = float((decisions == labels).mean())
+    seconds = sum(stages.seconds.values())
+    history = read_history(trainer.state.log_history)
+    return TrainingResult(
+        output=output,
+        history=history,
+        best_epoch=best_epoch(history),
+        validation_accuracy=validation_accuracy,
+        seconds=seconds,
+        padding_share=trainer.padding_share(),
+        reviews={
+            "train": len(splits[TRAIN]),
+            "validation": 0 if validation is None else len(validation),
+            "dropped": dropped,
+        },
+        calibration=calibration,
+        evaluation=None if test is None else evaluate(classifier, test),
+        stage_seconds=dict(stages.seconds),
+        resumed=resumed,
+    )
 
 
 def fit_ngrams(model: SentimentModel, lessons: Lessons) -> None:

@@ -25,16 +25,16 @@ from typing import Any
 import datasets
 
 from sentiment_lstm import artefact, ranks, runs
-from sentiment_lstm.data.rows import UNSUPERVISED
+from sentiment_lstm.data.rows import TRAIN, UNSUPERVISED
 from sentiment_lstm.errors import RecipeError
 from sentiment_lstm.finetuning import FinetuningSettings, finetune_teacher, load_encoder
 from sentiment_lstm.lessons import ask_teacher
 from sentiment_lstm.recipes import Recipe, override, to_toml
 from sentiment_lstm.runs import Stages
 from sentiment_lstm.teacher_specs import DISTIL, SELF, TeacherSpec, read_spec
-from sentiment_lstm.teachers import load_teacher, load_teachers
+from sentiment_lstm.teachers import Teacher, load_teacher, load_teachers
 
-__all__ = ["check_teachers", "learn_labels", "make_teachers"]
+__all__ = ["check_teachers", "meet_teachers"]
 
 logger = logging.getLogger(__name__)
 
@@ -64,43 +64,15 @@ def check_teachers(recipe: Recipe, train_split: datasets.Dataset) -> None:
             load_encoder(spec.name, names, settings)
 
 
-def learn_labels(
+def meet_teachers(
     recipe: Recipe,
     splits: datasets.DatasetDict,
     *,
     stages: Stages,
     seed: int,
     train_self: Callable[..., Any],
-) -> Path:
-    """Train by a recipe without its teachers: what `distillation.after_labels` goes on from.
-
-    Args:
-        recipe: of the training.
-        splits: as in :func:`make_teachers`, like all others.
-        stages: likewise.
-        seed: likewise.
-        train_self: likewise.
-
-    Returns:
-        The model's folder.
-    """
-    with stages.timed("labels") as folder:
-        output = folder / "model"
-        learn = partial(_train_within, train_self, recipe, [], splits, output, stages=stages)
-        _once(output, "The model of the labels", partial(learn, seed=seed))
-    return output
-
-
-def make_teachers(
-    recipe: Recipe,
-    splits: datasets.DatasetDict,
-    *,
-    stages: Stages,
-    seed: int,
-    train_self: Callable[..., Any],
-    learnt: Path | None = None,
-) -> list[str]:
-    """Make the teachers that a recipe only describes, each once, and name it by its folder.
+) -> tuple[Teacher, Path | None]:
+    """Make the teachers that a recipe only describes, each once, and load them all.
 
     Args:
         recipe: of the training.
@@ -109,12 +81,17 @@ def make_teachers(
         stages: of the training; a teacher has a stage of its own, and goes on after a kill.
         seed: of the training, and of the first teacher of each kind and encoder.
         train_self: `sentiment_lstm.training.train`.
-        learnt: from :func:`learn_labels`; a teacher `self` before which no other stands is the same
-            model.
 
     Returns:
-        The specs for `load_teachers`.
+        The teachers as one; and, where the recipe says `distillation.after_labels`, the folder of
+        the model that their student goes on from, which has learnt from the labels alone.
     """
+    learnt = None
+    if recipe.distillation.after_labels:
+        with stages.timed("labels") as folder:
+            learnt = folder / "model"
+            learn = partial(_train_within, train_self, recipe, [], splits, learnt, stages=stages)
+            _once(learnt, "The model of the labels", partial(learn, seed=seed))
     made: list[str] = []
     specs = [read_spec(written) for written in recipe.distillation.teachers]
     for place, spec in enumerate(specs, start=1):
@@ -122,6 +99,7 @@ def make_teachers(
             made.append(spec.name + spec.weight)
             continue
         if spec.kind == SELF and learnt is not None and not made:
+            # By the same recipe, and no other stands before it: the same model.
             made.append(f"{learnt}{spec.weight}")
             continue
         with stages.timed(f"teacher {place}") as folder:
@@ -137,7 +115,9 @@ def make_teachers(
                 partial(make, recipe, made, splits, output, stages=stages),
             )
         made.append(f"{output}{spec.weight}")
-    return made
+    label_names = splits[TRAIN].features["label"].names
+    with stages.timed("fitting the teachers"):
+        return load_teachers(made, label_names=label_names, train=splits[TRAIN]), learnt
 
 
 def _once(output: Path, what: str, make: Callable[..., Any]) -> None:
@@ -198,7 +178,7 @@ def _finetune_within(
     if spec.kind == DISTIL and teachers and unlabelled is not None:
         taught = _opinions(
             teachers,
-            splits["train"],
+            splits[TRAIN],
             unlabelled,
             folder=output.with_name("unlabelled"),
             stages=stages,

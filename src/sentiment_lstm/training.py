@@ -19,38 +19,29 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import datasets
-import numpy as np
 import torch
-from transformers import set_seed
+from transformers import PreTrainedTokenizerFast, set_seed
 
 from sentiment_lstm import artefact, ranks, runs
 from sentiment_lstm.building import after_labels, build_model, load_weights, set_precision
 from sentiment_lstm.data import training_splits
 from sentiment_lstm.data.rows import TRAIN, UNSUPERVISED, VALIDATION
 from sentiment_lstm.errors import RankError
-from sentiment_lstm.evaluation import evaluate
-from sentiment_lstm.finishing import (
-    TrainingResult,
-    add_ngrams,
-    best_epoch,
-    calibrate_model,
-    save,
-)
+from sentiment_lstm.finishing import TrainingResult, finish, save
 from sentiment_lstm.lessons import prepare_lessons
 from sentiment_lstm.memory import freed_memory_kept
+from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.ordinal import label_values
 from sentiment_lstm.prediction import Classifier
 from sentiment_lstm.pretraining import PRETRAINED, pretrain
 from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.recipes import Recipe
 from sentiment_lstm.runs import Stages
-from sentiment_lstm.teachers import load_teachers
-from sentiment_lstm.teaching import check_teachers, learn_labels, make_teachers
+from sentiment_lstm.teaching import check_teachers, meet_teachers
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
-from sentiment_lstm.trainer import EpochRecord, make_trainer, read_history
+from sentiment_lstm.trainer import EpochRecord, make_trainer
 from sentiment_lstm.unlabelled import texts_to_learn_from
 
 __all__ = ["EpochRecord", "TrainingResult", "train"]
@@ -107,6 +98,7 @@ def train(
         RecipeError: the recipe's settings contradict each other, or differ from the resumed run's.
         SaveError: the output cannot be written, or an unfinished training stands beside it.
     """
+    started = time.perf_counter()
     ranks.join()
     output = Path(output)
     with (
@@ -114,211 +106,179 @@ def train(
         freed_memory_kept(),
         ranks.losses_told(lambda: runs.how_to_go_on(output)),
     ):
-        return _train(
-            reviews,
-            recipe,
-            output,
-            source=source,
-            seed=seed,
-            resume=resume,
-            restart=restart,
-            tokenizer_source=tokenizer_source,
-            unlabelled=unlabelled,
-            soft_labels_folder=None if soft_labels_folder is None else Path(soft_labels_folder),
-            pretrained_weights=pretrained_weights,
-            evaluate_test=evaluate_test,
-            on_epoch=on_epoch,
-            on_stage=on_stage or logger.info,
-            progress=progress,
+        ranks.from_first(lambda: artefact.check_replaceable(output))
+        ranks.share_of_batch(recipe.training.batch_size)
+        train_split, validation, dropped = ranks.from_first(
+            lambda: training_splits(reviews, validation_size=recipe.training.validation_size)
         )
-
-
-def _train(
-    reviews: datasets.DatasetDict,
-    recipe: Recipe,
-    output: Path,
-    *,
-    source: str,
-    seed: int,
-    resume: bool,
-    restart: bool,
-    tokenizer_source: str | Path | None,
-    unlabelled: datasets.Dataset | None,
-    soft_labels_folder: Path | None,
-    pretrained_weights: Path | None,
-    evaluate_test: bool,
-    on_epoch: Callable[[EpochRecord], None] | None,
-    on_stage: Callable[[str], None],
-    progress: bool,
-) -> TrainingResult:
-    started = time.perf_counter()
-    ranks.from_first(lambda: artefact.check_replaceable(output))
-    ranks.share_of_batch(recipe.training.batch_size)
-    train_split, validation, dropped = ranks.from_first(
-        lambda: training_splits(reviews, validation_size=recipe.training.validation_size)
-    )
-    tokenizer = load_tokenizer(
-        tokenizer_source,
-        clean_markup=recipe.tokens.clean_markup,
-        max_length_tokens=recipe.tokens.max_length_tokens or None,
-    )
-    label_names = reviews["train"].features["label"].names
-    if recipe.training.ordinal and ranks.is_first():
-        _check_order(label_names)
-    ranks.from_first(lambda: check_teachers(recipe, train_split))
-    set_seed(seed)
-    # Adam's moments of words not seen for long decay into denormal numbers, on which a CPU computes
-    # a hundred times slower.
-    torch.set_flush_denormal(True)
-    model = build_model(recipe, tokenizer, label_names)
-    set_precision(model, recipe)
-    held_out = [part for part in (validation, reviews.get("test")) if part is not None]
-    texts = ranks.from_first(
-        lambda: texts_to_learn_from(reviews, unlabelled, recipe, held_out=held_out)
-    )
-    run = ranks.from_first(
-        lambda: runs.describe(
-            recipe,
-            seed=seed,
-            source=source,
-            train=train_split,
-            validation=validation,
-            unlabelled=texts,
-            processes=ranks.size(),
+        tokenizer = load_tokenizer(
+            tokenizer_source,
+            clean_markup=recipe.tokens.clean_markup,
+            max_length_tokens=recipe.tokens.max_length_tokens or None,
         )
-    )
-    work, checkpoint = ranks.from_first(
-        lambda: runs.open_with_checkpoint(output, run, resume=resume, restart=restart)
-    )
-    with ranks.together():
-        _see(work)
-    stages = Stages(
-        work,
-        on_stage if ranks.is_first() else lambda _: None,
-        keeps_time=ranks.is_first(),
-    )
-    stages.add("preparation", time.perf_counter() - started)
-    limit = recipe.tokens.max_length_tokens or None
-
-    def tokens_of(part: datasets.Dataset) -> datasets.Dataset:
-        return ranks.from_first(lambda: tokenize_reviews(part, tokenizer, max_length_tokens=limit))
-
-    if recipe.pretraining.objective != "none":
-        parts = [train_split]
-        if texts is not None and recipe.pretraining.unlabelled:
-            parts.append(texts)
-        with stages.timed("pretraining") as folder:
-            given = pretrained_weights
-            pretrained_weights = folder / PRETRAINED
-            ranks.from_first(lambda: _take_over(given, folder))
-            pretrain(
+        label_names = reviews["train"].features["label"].names
+        if recipe.training.ordinal and ranks.is_first():
+            _check_order(label_names)
+        ranks.from_first(lambda: check_teachers(recipe, train_split))
+        set_seed(seed)
+        # Adam's moments of words not seen for long decay into denormal numbers, on which a CPU
+        # computes a hundred times slower.
+        torch.set_flush_denormal(True)
+        model = build_model(recipe, tokenizer, label_names)
+        set_precision(model, recipe)
+        test = reviews.get("test")
+        held_out = [part for part in (validation, test) if part is not None]
+        texts = ranks.from_first(
+            lambda: texts_to_learn_from(reviews, unlabelled, recipe, held_out=held_out)
+        )
+        run = ranks.from_first(
+            lambda: runs.describe(
+                recipe,
+                seed=seed,
+                source=source,
+                train=train_split,
+                validation=validation,
+                unlabelled=texts,
+                processes=ranks.size(),
+            )
+        )
+        work, checkpoint = ranks.from_first(
+            lambda: runs.open_with_checkpoint(output, run, resume=resume, restart=restart)
+        )
+        with ranks.together():
+            _see(work)
+        stages = Stages(
+            work,
+            (on_stage or logger.info) if ranks.is_first() else lambda _: None,
+            keeps_time=ranks.is_first(),
+        )
+        stages.add("preparation", time.perf_counter() - started)
+        # The unlabelled ones as a split of the source: they are what was chosen, all of them.
+        parts = {TRAIN: train_split, VALIDATION: validation, UNSUPERVISED: texts}
+        splits = datasets.DatasetDict(
+            {name: part for name, part in parts.items() if part is not None}
+        )
+        if recipe.pretraining.objective != "none":
+            pretrained_weights = _pretrain(
                 model,
-                [tokens_of(part) for part in parts],
-                recipe.pretraining,
-                work=folder,
+                splits,
+                recipe,
+                tokenizer,
+                given=pretrained_weights,
+                stages=stages,
                 seed=seed,
                 progress=progress,
             )
-        set_seed(seed)  # whether the stage was run now or before a kill must not matter
-    teacher, student, learnt = None, recipe, None
-    if recipe.distillation.teachers:
-        # The unlabelled ones as a split of the source: they are what was chosen, all of them.
-        splits = {TRAIN: train_split, VALIDATION: validation, UNSUPERVISED: texts}
-        make: dict[str, Any] = {
-            "splits": datasets.DatasetDict(
-                {name: part for name, part in splits.items() if part is not None}
-            ),
-            "stages": stages,
-            "seed": seed,
-            "train_self": partial(
-                train, tokenizer_source=tokenizer_source, pretrained_weights=pretrained_weights
-            ),
-        }
-        if recipe.distillation.after_labels:
-            learnt = learn_labels(recipe, **make)
-            student = after_labels(recipe)
-            model = build_model(student, tokenizer, label_names)
-            set_precision(model, student)
-            load_weights(model, learnt)
-            set_seed(seed)
-        specs = make_teachers(recipe, learnt=learnt, **make)
-        with stages.timed("fitting the teachers"):
-            teacher = load_teachers(specs, label_names=label_names, train=train_split)
-    with stages.timed("soft labels" if teacher else "tokens"):
-        lessons = prepare_lessons(
-            train_split,
-            texts,
-            recipe,
-            tokenizer,
-            teacher=teacher,
-            folder=soft_labels_folder or work / "soft-labels",
-            on_progress=stages.progress,
+        teacher, student = None, recipe
+        if recipe.distillation.teachers:
+            teacher, learnt = meet_teachers(
+                recipe,
+                splits,
+                stages=stages,
+                seed=seed,
+                train_self=partial(
+                    train, tokenizer_source=tokenizer_source, pretrained_weights=pretrained_weights
+                ),
+            )
+            if learnt is not None:
+                student = after_labels(recipe)
+                model = build_model(student, tokenizer, label_names)
+                set_precision(model, student)
+                load_weights(model, learnt)
+        with stages.timed("soft labels" if teacher else "tokens"):
+            lessons = prepare_lessons(
+                train_split,
+                texts,
+                recipe,
+                tokenizer,
+                teacher=teacher,
+                folder=Path(soft_labels_folder or work / "soft-labels"),
+                on_progress=stages.progress,
+            )
+        trainer = make_trainer(
+            model,
+            student,
+            train=lessons.rows,
+            reviews=lessons.reviews,
+            validation=None if validation is None else _tokens(validation, recipe, tokenizer),
+            work=work,
+            seed=seed,
+            on_epoch=on_epoch,
+            progress=progress,
         )
-    trainer = make_trainer(
-        model,
-        student,
-        train=lessons.rows,
-        reviews=lessons.reviews,
-        validation=None if validation is None else tokens_of(validation),
-        work=work,
-        seed=seed,
-        on_epoch=on_epoch,
-        progress=progress,
-    )
-    if checkpoint is not None and runs.stopped_early(checkpoint):
-        # Killed between the last epoch and the saving: training on would add an epoch.
-        trainer.restore_best(checkpoint)
-    else:
-        with stages.timed("training"):
-            ranks.vary_seed(seed)
-            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    scored = None if validation is None else trainer.validation_logits()
+        if checkpoint is not None and runs.stopped_early(checkpoint):
+            # Killed between the last epoch and the saving: training on would add an epoch.
+            trainer.restore_best(checkpoint)
+        else:
+            with stages.timed("training"):
+                ranks.vary_seed(seed)
+                trainer.train(
+                    resume_from_checkpoint=None if checkpoint is None else str(checkpoint)
+                )
+        scored = None if validation is None else trainer.validation_logits()
 
-    def finish() -> TrainingResult:
-        model.cpu().eval()
-        calibration, validation_accuracy = None, None
-        classifier = Classifier(model, tokenizer)
-        if scored is not None and validation is not None:
-            (logits, labels), ids = scored, trainer.validation_ids()
-            lengths = np.array([len(row) for row in ids])
-            with stages.timed("n-grams and calibration"):
-                logits = add_ngrams(
-                    model,
-                    lessons,
-                    validation_ids=ids,
-                    logits=logits,
-                    labels=labels,
-                )
-                calibration = calibrate_model(
-                    classifier, validation, logits=logits, labels=labels, lengths=lengths
-                )
-            decisions = calibration.rescaled(logits, lengths).argmax(1)
-            validation_accuracy = float((decisions == labels).mean())
-        seconds = sum(stages.seconds.values())
-        history = read_history(trainer.state.log_history)
-        tests = evaluate_test and "test" in reviews
-        result = TrainingResult(
-            output=output,
-            history=history,
-            best_epoch=best_epoch(history),
-            validation_accuracy=validation_accuracy,
-            seconds=seconds,
-            padding_share=trainer.padding_share(),
-            reviews={
-                "train": len(train_split),
-                "validation": 0 if validation is None else len(validation),
-                "dropped": dropped,
-            },
-            calibration=calibration,
-            evaluation=evaluate(classifier, reviews["test"]) if tests else None,
-            stage_seconds=dict(stages.seconds),
-            resumed=checkpoint is not None,
+        def last_steps() -> TrainingResult:
+            classifier = Classifier(model.cpu().eval(), tokenizer)
+            result = finish(
+                classifier,
+                trainer,
+                lessons,
+                splits,
+                scored=scored,
+                test=test if evaluate_test else None,
+                output=output,
+                stages=stages,
+                dropped=dropped,
+                resumed=checkpoint is not None,
+            )
+            save(result, classifier, run, work)
+            shutil.rmtree(work, ignore_errors=True)
+            return result
+
+        return ranks.from_first(last_steps)
+
+
+def _pretrain(
+    model: SentimentModel,
+    splits: datasets.DatasetDict,
+    recipe: Recipe,
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    given: Path | None,
+    stages: Stages,
+    seed: int,
+    progress: bool,
+) -> Path:
+    """Pre-train the model on texts without labels, and give the file of its weights."""
+    names = [TRAIN]
+    if UNSUPERVISED in splits and recipe.pretraining.unlabelled:
+        names.append(UNSUPERVISED)
+    with stages.timed("pretraining") as folder:
+        ranks.from_first(lambda: _take_over(given, folder))
+        pretrain(
+            model,
+            [_tokens(splits[name], recipe, tokenizer) for name in names],
+            recipe.pretraining,
+            work=folder,
+            seed=seed,
+            progress=progress,
         )
-        save(result, classifier, run, work)
-        shutil.rmtree(work, ignore_errors=True)
-        return result
+    set_seed(seed)  # whether the stage was run now or before a kill must not matter
+    return folder / PRETRAINED
 
-    return ranks.from_first(finish)
+
+def _take_over(pretrained_weights: Path | None, folder: Path) -> None:
+    if pretrained_weights is not None and pretrained_weights.is_file():
+        folder.mkdir(exist_ok=True)
+        shutil.copy(pretrained_weights, folder / PRETRAINED)
+
+
+def _tokens(
+    part: datasets.Dataset, recipe: Recipe, tokenizer: PreTrainedTokenizerFast
+) -> datasets.Dataset:
+    """Tokenize texts, one process for all."""
+    limit = recipe.tokens.max_length_tokens or None
+    return ranks.from_first(lambda: tokenize_reviews(part, tokenizer, max_length_tokens=limit))
 
 
 def _see(work: Path) -> None:
@@ -328,12 +288,6 @@ def _see(work: Path) -> None:
             f"{work}: process {ranks.rank()} does not see this folder, which the first one has "
             "made. Name an output folder that all machines share."
         )
-
-
-def _take_over(pretrained_weights: Path | None, folder: Path) -> None:
-    if pretrained_weights is not None and pretrained_weights.is_file():
-        folder.mkdir(exist_ok=True)
-        shutil.copy(pretrained_weights, folder / PRETRAINED)
 
 
 def _check_order(label_names: list[str]) -> None:
