@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.path import Path as MatplotlibPath
 from matplotlib.text import Text
@@ -24,7 +25,7 @@ def test_the_pictures_are_drawn_from_the_results(measured: Path, tmp_path: Path)
         assert (tmp_path / "images" / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def crowded(measured: Path) -> dict[str, Any]:
     """Results close together, as those of the best classifiers are; one of another machine."""
     content = read(measured)
@@ -60,14 +61,23 @@ def crowded(measured: Path) -> dict[str, Any]:
     return content
 
 
-@pytest.mark.parametrize("over", ["training", "prediction"])
+@pytest.fixture(scope="module", params=["training", "prediction"])
+def over(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def axes(crowded: dict[str, Any], over: str) -> Axes:
+    """Those of the picture of them, drawn once: the names look for their places for 10 s."""
+    return pictures.draw_accuracy(crowded, over).axes[0]
+
+
 def test_the_names_in_the_accuracy_plots_stand_clear_of_each_other(
-    crowded: dict[str, Any], over: str
+    crowded: dict[str, Any], axes: Axes
 ):
-    figure = pictures.draw_accuracy(crowded, over)
     boxes = {
         text.get_text().split("\n")[0]: text.get_window_extent()
-        for text in figure.axes[0].texts
+        for text in axes.texts
         if text.get_text()
     }
     titles = {run["title"] for run in crowded["runs"]} | {"LSTM, recipe default ¹"}
@@ -78,11 +88,9 @@ def test_the_names_in_the_accuracy_plots_stand_clear_of_each_other(
             assert not boxes[name].overlaps(boxes[other]), (name, other)
 
 
-@pytest.mark.parametrize("over", ["training", "prediction"])
 def test_no_name_in_the_accuracy_plots_lies_on_a_point_or_on_a_line(
-    crowded: dict[str, Any], over: str
+    crowded: dict[str, Any], axes: Axes
 ):
-    axes = pictures.draw_accuracy(crowded, over).axes[0]
     lines = [MatplotlibPath(axes.transData.transform(line.get_xydata())) for line in axes.lines]
     assert len(lines) > len(crowded["runs"]) / 2, "few points are led to"
     shown = [drawn for drawn in axes.collections if isinstance(drawn, PathCollection)]
@@ -108,9 +116,7 @@ def test_the_frontier_holds_what_nothing_else_beats_in_both(crowded: dict[str, A
     ]
 
 
-@pytest.mark.parametrize("over", ["training", "prediction"])
-def test_the_drawn_frontier_is_that_of_one_machine_in_steps(crowded: dict[str, Any], over: str):
-    axes = pictures.draw_accuracy(crowded, over).axes[0]
+def test_the_drawn_frontier_is_that_of_one_machine_in_steps(axes: Axes, over: str):
     (line,) = [one for one in axes.lines if one.get_color() == pictures.ACCENT]
     points = line.get_xydata()
     # From corner to corner only one of the two changes.
