@@ -178,8 +178,9 @@ def _tokenized(
 ) -> list[dict[str, Any]]:
     """Draw reviews of the training split: `input_ids` and `labels` of each."""
     drawn = sample(load_binary_reviews(source)["train"], reviews, seed=seed)
-    limit = recipe.tokens.max_length_tokens or None
-    input_ids = tokenize_texts(tokenizer, list(drawn["text"]), max_length_tokens=limit)
+    input_ids = tokenize_texts(
+        tokenizer, list(drawn["text"]), max_length_tokens=recipe.tokens.limit_tokens
+    )
     return [
         {"input_ids": ids, "labels": label}
         for ids, label in zip(input_ids, drawn["label"], strict=True)

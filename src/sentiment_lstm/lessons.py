@@ -117,7 +117,7 @@ def prepare_lessons(
     if clauses is not None:
         parts |= {_CLAUSES: clauses.affirmed, _DENIED: clauses.denied}
         told = clauses.probabilities
-    limit = recipe.tokens.max_length_tokens or None
+    limit = recipe.tokens.limit_tokens
     rows = []
     probabilities = None
     for name, part in parts.items():

@@ -114,7 +114,7 @@ def train(
         tokenizer = load_tokenizer(
             tokenizer_source,
             clean_markup=recipe.tokens.clean_markup,
-            max_length_tokens=recipe.tokens.max_length_tokens or None,
+            max_length_tokens=recipe.tokens.limit_tokens,
         )
         label_names = reviews["train"].features["label"].names
         if recipe.training.ordinal and ranks.is_first():
@@ -277,7 +277,7 @@ def _tokens(
     part: datasets.Dataset, recipe: Recipe, tokenizer: PreTrainedTokenizerFast
 ) -> datasets.Dataset:
     """Tokenize texts, one process for all."""
-    limit = recipe.tokens.max_length_tokens or None
+    limit = recipe.tokens.limit_tokens
     return ranks.from_first(lambda: tokenize_reviews(part, tokenizer, max_length_tokens=limit))
 
 

@@ -55,6 +55,11 @@ class TokenSettings:
                 "length to pad to. Set tokens.max_length_tokens."
             )
 
+    @property
+    def limit_tokens(self) -> int | None:
+        """The most tokens that are read of a review; None reads all."""
+        return self.max_length_tokens or None
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:

@@ -81,7 +81,7 @@ class Bench:
             self._tokenizers[tokens] = load_tokenizer(
                 self.tokenizer_source,
                 clean_markup=tokens.clean_markup,
-                max_length_tokens=tokens.max_length_tokens or None,
+                max_length_tokens=tokens.limit_tokens,
             )
         return self._tokenizers[tokens]
 
@@ -131,7 +131,7 @@ class Bench:
         return tokenize_reviews(
             reviews,
             self.tokenizer(recipe.tokens),
-            max_length_tokens=recipe.tokens.max_length_tokens or None,
+            max_length_tokens=recipe.tokens.limit_tokens,
         )
 
     def trainer(self, model: SentimentModel, trial: Trial, judge: Judge) -> SentimentTrainer:
