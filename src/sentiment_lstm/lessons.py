@@ -42,7 +42,7 @@ from sentiment_lstm.teachers import Teacher
 from sentiment_lstm.text import sentences
 from sentiment_lstm.tokens import tokenize_reviews
 
-__all__ = ["Lessons", "ask_teacher", "draw_sentences", "prepare_lessons"]
+__all__ = ["Lessons", "ask_teacher", "draw_sentences", "prepare_lessons", "tokenize_part"]
 
 logger = logging.getLogger(__name__)
 
@@ -117,13 +117,10 @@ def prepare_lessons(
     if clauses is not None:
         parts |= {_CLAUSES: clauses.affirmed, _DENIED: clauses.denied}
         told = clauses.probabilities
-    limit = recipe.tokens.limit_tokens
     rows = []
     probabilities = None
     for name, part in parts.items():
-        tokenized = ranks.from_first(
-            partial(tokenize_reviews, part, tokenizer, max_length_tokens=limit)
-        )
+        tokenized = tokenize_part(part, recipe, tokenizer)
         if name == _DENIED and probabilities is not None:
             # What a teacher knows of negation is what it has learnt of reviews, too.
             probabilities = opposite(probabilities)
@@ -142,6 +139,14 @@ def prepare_lessons(
         rows.append(tokenized)
     every = datasets.concatenate_datasets(rows) if len(rows) > 1 else rows[0]
     return Lessons(rows=every, reviews=reviews, labelled=len(train))
+
+
+def tokenize_part(
+    part: datasets.Dataset, recipe: Recipe, tokenizer: PreTrainedTokenizerFast
+) -> datasets.Dataset:
+    """Tokenize texts as a recipe says, one process for all; as `tokenize_reviews` gives them."""
+    limit = recipe.tokens.limit_tokens
+    return ranks.from_first(lambda: tokenize_reviews(part, tokenizer, max_length_tokens=limit))
 
 
 def _in_passages(

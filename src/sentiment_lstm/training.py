@@ -30,7 +30,7 @@ from sentiment_lstm.data import training_splits
 from sentiment_lstm.data.rows import TRAIN, UNSUPERVISED, VALIDATION
 from sentiment_lstm.errors import RankError
 from sentiment_lstm.finishing import TrainingResult, finish, save
-from sentiment_lstm.lessons import prepare_lessons
+from sentiment_lstm.lessons import prepare_lessons, tokenize_part
 from sentiment_lstm.memory import freed_memory_kept
 from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.ordinal import label_values
@@ -40,7 +40,7 @@ from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.recipes import Recipe
 from sentiment_lstm.runs import Stages
 from sentiment_lstm.teaching import check_teachers, meet_teachers
-from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
+from sentiment_lstm.tokens import load_tokenizer
 from sentiment_lstm.trainer import EpochRecord, make_trainer
 from sentiment_lstm.unlabelled import texts_to_learn_from
 
@@ -200,7 +200,9 @@ def train(
             student,
             train=lessons.rows,
             reviews=lessons.reviews,
-            validation=None if validation is None else _tokens(validation, recipe, tokenizer),
+            validation=(
+                None if validation is None else tokenize_part(validation, recipe, tokenizer)
+            ),
             work=work,
             seed=seed,
             on_epoch=on_epoch,
@@ -257,7 +259,7 @@ def _pretrain(
         ranks.from_first(lambda: _take_over(given, folder))
         pretrain(
             model,
-            [_tokens(splits[name], recipe, tokenizer) for name in names],
+            [tokenize_part(splits[name], recipe, tokenizer) for name in names],
             recipe.pretraining,
             work=folder,
             seed=seed,
@@ -271,14 +273,6 @@ def _take_over(pretrained_weights: Path | None, folder: Path) -> None:
     if pretrained_weights is not None and pretrained_weights.is_file():
         folder.mkdir(exist_ok=True)
         shutil.copy(pretrained_weights, folder / PRETRAINED)
-
-
-def _tokens(
-    part: datasets.Dataset, recipe: Recipe, tokenizer: PreTrainedTokenizerFast
-) -> datasets.Dataset:
-    """Tokenize texts, one process for all."""
-    limit = recipe.tokens.limit_tokens
-    return ranks.from_first(lambda: tokenize_reviews(part, tokenizer, max_length_tokens=limit))
 
 
 def _see(work: Path) -> None:
