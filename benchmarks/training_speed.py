@@ -26,6 +26,7 @@ of twice the forward one. Padding, embeddings, pooling and the optimizer count a
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any, cast
@@ -56,7 +57,7 @@ from common import (
 )
 from loops import PlainModel, library_loop, lstm_flops_per_token, plain_loop
 from sentiment_lstm.building import build_model
-from sentiment_lstm.model import SentimentConfig
+from sentiment_lstm.model import SentimentConfig, SentimentModel
 from sentiment_lstm.precision import fast_bfloat16
 from sentiment_lstm.recipes import Recipe, load_recipe, override
 from sentiment_lstm.runtime import available_cpus
@@ -105,7 +106,8 @@ def training_speed(
     with console.status("Tokenizing the reviews"):
         tokenizer = load_tokenizer(clean_markup=chosen.tokens.clean_markup)
         rows = _tokenized(source, tokenizer, chosen, reviews, seed)
-    model = build_model(chosen, tokenizer, ["negative", "positive"])
+    build = partial(_build, chosen, tokenizer)
+    model = build("float32")
     config = cast(SentimentConfig, model.config)
     settings = chosen.training
     by_length = sorted(rows, key=lambda row: len(row["input_ids"]))
@@ -118,9 +120,7 @@ def training_speed(
     }
     precisions = {"matmul": torch.float32}
     if fast_bfloat16():
-        low = build_model(chosen, tokenizer, ["negative", "positive"])
-        low.encoder.low_precision = True
-        loops["bfloat16"] = library_loop(low, rows, settings, seed)
+        loops["bfloat16"] = library_loop(build("bfloat16"), rows, settings, seed)
         precisions["matmul in bfloat16"] = torch.bfloat16
     flops = lstm_flops_per_token(config)
     work = {name: flops * loop.tokens / 1e9 for name, loop in loops.items()}  # GFLOP a pass
@@ -185,6 +185,12 @@ def _tokenized(
         {"input_ids": ids, "labels": label}
         for ids, label in zip(input_ids, drawn["label"], strict=True)
     ]
+
+
+def _build(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, precision: str) -> SentimentModel:
+    """Build the recipe's model, to be trained in that precision whatever the machine is fast in."""
+    recipe = override(recipe, [f"training.precision={precision}"])
+    return build_model(recipe, tokenizer, ["negative", "positive"])
 
 
 def _matmuls(seed: int, precision: torch.dtype) -> Callable[[], None]:

@@ -131,7 +131,7 @@ def _measure(corpus: Path, source: str, recipe: str, steps: int) -> dict[str, An
     """Go through the stages of a training, the batches cut short."""
     import datasets
 
-    from sentiment_lstm.building import build_model, set_precision
+    from sentiment_lstm.building import build_model
     from sentiment_lstm.data import load_unlabelled
     from sentiment_lstm.finishing import fit_ngrams
     from sentiment_lstm.lessons import prepare_lessons
@@ -148,7 +148,6 @@ def _measure(corpus: Path, source: str, recipe: str, steps: int) -> dict[str, An
     train = datasets.DatasetDict({"train": splits["train"]})["train"]
     del splits
     model = build_model(chosen, tokenizer, train.features["label"].names)
-    set_precision(model, chosen)
     work = corpus.parent
     memory = _Memory()
     with quiet_libraries():

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from sentiment_lstm import building
-from sentiment_lstm.building import after_labels, build_model, load_weights, set_precision
+from sentiment_lstm.building import after_labels, build_model, load_weights
 from sentiment_lstm.model import SentimentModel
-from sentiment_lstm.recipes import Recipe, load_recipe, override
+from sentiment_lstm.recipes import load_recipe, override
 from sentiment_lstm.tokens import load_tokenizer
 
 NAMES = ["bad", "mixed", "good"]
@@ -69,9 +69,7 @@ def test_the_precision_is_the_recipes_or_what_the_machine_is_fast_in(
     monkeypatch: pytest.MonkeyPatch, precision: str, expected: bool | None, has_it: bool
 ):
     monkeypatch.setattr(building, "fast_bfloat16", lambda: has_it)
-    recipe: Recipe = override(load_recipe("default"), [*SMALL, f"training.precision={precision}"])
-    model = build_model(recipe, load_tokenizer(), NAMES)
-    set_precision(model, recipe)
+    model = built("default", f"training.precision={precision}")
     assert model.encoder.low_precision is (has_it if expected is None else expected)
 
 

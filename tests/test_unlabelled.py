@@ -10,7 +10,11 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 from sentiment_lstm.errors import DataError
 from sentiment_lstm.recipes import Recipe, override
 from sentiment_lstm.training import train
-from sentiment_lstm.unlabelled import texts_to_learn_from, unlabelled_texts
+from sentiment_lstm.unlabelled import (
+    texts_to_learn_from,
+    texts_to_pretrain_on,
+    unlabelled_texts,
+)
 
 
 def test_without_unlabelled_text_a_recipe_that_asks_for_it_says_so_and_makes_do(
@@ -53,6 +57,17 @@ def test_texts_that_are_given_in_vain_are_said_to_be(
     assert caplog.text == "", "those of the source are nobody's wish"
     assert texts_to_learn_from(reviews, Dataset.from_dict({"text": ["one"]}), recipe) is None
     assert re.search(f"--unlabelled is left unread.*{remedy}", caplog.messages[0])
+
+
+def test_pretraining_reads_the_training_reviews_and_unlabelled_texts_if_it_is_to(
+    reviews: DatasetDict, quick_recipe: Recipe
+):
+    train, more = reviews["train"], Dataset.from_dict({"text": ["one"]})
+    asks = override(quick_recipe, ["pretraining.unlabelled=true"])
+    without = override(quick_recipe, ["pretraining.unlabelled=false"])
+    assert texts_to_pretrain_on(asks, train, more) == [train, more]
+    assert texts_to_pretrain_on(asks, train, None) == [train]
+    assert texts_to_pretrain_on(without, train, more) == [train]
 
 
 def test_texts_that_are_given_go_before_the_split_of_the_source(

@@ -16,7 +16,7 @@ from sentiment_lstm.model import SentimentConfig, SentimentModel
 from sentiment_lstm.precision import fast_bfloat16
 from sentiment_lstm.recipes import Recipe, override
 
-__all__ = ["after_labels", "build_model", "load_weights", "set_precision"]
+__all__ = ["after_labels", "build_model", "load_weights"]
 
 _DROPOUTS = (
     "model.word_dropout",
@@ -30,6 +30,8 @@ def build_model(
     recipe: Recipe, tokenizer: PreTrainedTokenizerFast, label_names: list[str]
 ) -> SentimentModel:
     """Build the untrained model of a recipe; its weights depend on torch's global seed.
+
+    Its LSTM is to be trained in the precision of the recipe, on this machine.
 
     Raises:
         RecipeError: a setting of the recipe's section [model] is out of its range.
@@ -55,6 +57,10 @@ def build_model(
     if start_from_pretrained:
         vectors = pretrained_embeddings(tokenizer, embedding_size=config.embedding_size)
         model.embedding.weight.data.copy_(torch.from_numpy(vectors))
+    precision = recipe.training.precision
+    model.encoder.low_precision = precision == "bfloat16" or (
+        precision == "auto" and fast_bfloat16()
+    )
     return model
 
 
@@ -79,10 +85,3 @@ def load_weights(model: SentimentModel, folder: Path) -> None:
     weights = load_file(folder / artefact.WEIGHTS)
     learnt = {name: value for name, value in weights.items() if not name.startswith("ngrams.")}
     model.load_state_dict(learnt, strict=False)
-
-
-def set_precision(model: SentimentModel, recipe: Recipe) -> None:
-    """Let the LSTM be trained in the precision of the recipe, on this machine."""
-    model.encoder.low_precision = recipe.training.precision == "bfloat16" or (
-        recipe.training.precision == "auto" and fast_bfloat16()
-    )

@@ -25,7 +25,7 @@ import torch
 from transformers import PreTrainedTokenizerFast, set_seed
 
 from sentiment_lstm import artefact, ranks, runs
-from sentiment_lstm.building import after_labels, build_model, load_weights, set_precision
+from sentiment_lstm.building import after_labels, build_model, load_weights
 from sentiment_lstm.data import training_splits
 from sentiment_lstm.data.rows import TRAIN, UNSUPERVISED, VALIDATION
 from sentiment_lstm.errors import RankError
@@ -42,7 +42,7 @@ from sentiment_lstm.runs import Stages
 from sentiment_lstm.teaching import check_teachers, meet_teachers
 from sentiment_lstm.tokens import load_tokenizer
 from sentiment_lstm.trainer import EpochRecord, make_trainer
-from sentiment_lstm.unlabelled import texts_to_learn_from
+from sentiment_lstm.unlabelled import texts_to_learn_from, texts_to_pretrain_on
 
 __all__ = ["EpochRecord", "TrainingResult", "train"]
 
@@ -125,7 +125,6 @@ def train(
         # computes a hundred times slower.
         torch.set_flush_denormal(True)
         model = build_model(recipe, tokenizer, label_names)
-        set_precision(model, recipe)
         test = reviews.get("test")
         held_out = [part for part in (validation, test) if part is not None]
         texts = ranks.from_first(
@@ -183,7 +182,6 @@ def train(
             if learnt is not None:
                 student = after_labels(recipe)
                 model = build_model(student, tokenizer, label_names)
-                set_precision(model, student)
                 load_weights(model, learnt)
         with stages.timed("soft labels" if teacher else "tokens"):
             lessons = prepare_lessons(
@@ -252,14 +250,12 @@ def _pretrain(
     progress: bool,
 ) -> Path:
     """Pre-train the model on texts without labels, and give the file of its weights."""
-    names = [TRAIN]
-    if UNSUPERVISED in splits and recipe.pretraining.unlabelled:
-        names.append(UNSUPERVISED)
+    texts = texts_to_pretrain_on(recipe, splits[TRAIN], splits.get(UNSUPERVISED))
     with stages.timed("pretraining") as folder:
         ranks.from_first(lambda: _take_over(given, folder))
         pretrain(
             model,
-            [tokenize_part(splits[name], recipe, tokenizer) for name in names],
+            [tokenize_part(part, recipe, tokenizer) for part in texts],
             recipe.pretraining,
             work=folder,
             seed=seed,

@@ -14,7 +14,7 @@ from sentiment_lstm.errors import DataError
 from sentiment_lstm.recipes import Recipe
 from sentiment_lstm.text import is_blank
 
-__all__ = ["asks_for_texts", "texts_to_learn_from", "unlabelled_texts"]
+__all__ = ["asks_for_texts", "texts_to_learn_from", "texts_to_pretrain_on", "unlabelled_texts"]
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +70,21 @@ def texts_to_learn_from(
     if unlabelled is not None and "text" in unlabelled.column_names:
         texts = _without(held_out, unlabelled)
     return unlabelled_texts(texts, reviews["train"].features)
+
+
+def texts_to_pretrain_on(
+    recipe: Recipe, train: datasets.Dataset, unlabelled: datasets.Dataset | None
+) -> list[datasets.Dataset]:
+    """Give what a recipe's pre-training reads: the training reviews, and unlabelled texts if any.
+
+    Args:
+        recipe: of the training.
+        train: the training split.
+        unlabelled: from `texts_to_learn_from`.
+    """
+    if unlabelled is None or not recipe.pretraining.unlabelled:
+        return [train]
+    return [train, unlabelled]
 
 
 def unlabelled_texts(texts: datasets.Dataset, features: datasets.Features) -> datasets.Dataset:

@@ -24,19 +24,20 @@ from transformers import PreTrainedTokenizerFast, Trainer, TrainingArguments, se
 from transformers.trainer_utils import HPSearchBackend, SaveStrategy
 
 from sentiment_lstm.batches import RaggedIds
-from sentiment_lstm.building import build_model, set_precision
+from sentiment_lstm.building import build_model
 from sentiment_lstm.calibration import calibrate
 from sentiment_lstm.errors import SentimentError
-from sentiment_lstm.lessons import prepare_lessons
+from sentiment_lstm.lessons import prepare_lessons, tokenize_part
 from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.model.ngram_channel import NgramChannel
 from sentiment_lstm.ngrams import fit_ngram_channel, ngram_logits
 from sentiment_lstm.pretraining import pretrain
 from sentiment_lstm.recipes import Recipe, TokenSettings
 from sentiment_lstm.temperature import fit_blend
-from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
+from sentiment_lstm.tokens import load_tokenizer
 from sentiment_lstm.trainer import SentimentTrainer, make_trainer
 from sentiment_lstm.tuning.space import Space, with_settings
+from sentiment_lstm.unlabelled import texts_to_pretrain_on
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -112,11 +113,8 @@ class Bench:
         recipe = self.trial_recipe(trial)
         set_seed(self.seed)
         model = build_model(recipe, self.tokenizer(recipe.tokens), self.label_names)
-        set_precision(model, recipe)
         if trial is not None and recipe.pretraining.objective != "none":
-            texts = [self.train]
-            if self.unlabelled is not None and recipe.pretraining.unlabelled:
-                texts.append(self.unlabelled)
+            texts = texts_to_pretrain_on(recipe, self.train, self.unlabelled)
             pretrain(
                 model,
                 [self.tokenized(part, recipe) for part in texts],
@@ -128,11 +126,7 @@ class Bench:
 
     def tokenized(self, reviews: datasets.Dataset, recipe: Recipe) -> datasets.Dataset:
         """Tokenize reviews as a recipe says."""
-        return tokenize_reviews(
-            reviews,
-            self.tokenizer(recipe.tokens),
-            max_length_tokens=recipe.tokens.limit_tokens,
-        )
+        return tokenize_part(reviews, recipe, self.tokenizer(recipe.tokens))
 
     def trainer(self, model: SentimentModel, trial: Trial, judge: Judge) -> SentimentTrainer:
         """Set the training of a trial up as `train` does, but for the weights, which go unsaved."""
