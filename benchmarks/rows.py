@@ -181,7 +181,8 @@ class FinetunedRow(Row):
 
         What stands finished is taken as it is, its time with it; what was killed goes on.
         """
-        from sentiment_lstm.finetuning import EMBEDDED, finetune_teacher
+        from sentiment_lstm.encoders import EMBEDDED
+        from sentiment_lstm.finetuning import finetune_teacher
         from sentiment_lstm.teachers import load_teacher
 
         self._folder = self._models / f"{self.name}-seed{seed}"

@@ -11,7 +11,6 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel
 
-from sentiment_lstm import finetuning as module
 from sentiment_lstm import runs
 from sentiment_lstm.data import split_reviews
 from sentiment_lstm.errors import DataError, ModelError, RecipeError, SaveError
@@ -365,25 +364,3 @@ def test_a_mistake_on_the_command_line_ends_in_one_sentence(
     done = run("finetune-teacher", file, "--output", tmp_path / "teacher", *options)
     assert_user_error(done, named)
     assert not (tmp_path / "teacher").exists()
-
-
-def test_the_embedded_encoder_is_found_by_its_name():
-    model, tokenizer = module.load_encoder("embedded", ["bad", "good"], FinetuningSettings())
-    assert model.config.num_hidden_layers == 6
-    assert tokenizer.tokenize("a<br />b") == ["a", "b"]
-    assert {module_.p for module_ in model.modules() if isinstance(module_, torch.nn.Dropout)} == {
-        0.0
-    }
-
-
-@pytest.mark.parametrize(
-    ("fast", "window_tokens", "attention"),
-    [(True, 128, "eager"), (True, 257, "sdpa"), (False, 128, "sdpa")],
-)
-def test_short_windows_are_trained_with_the_attention_that_is_faster_there(
-    monkeypatch: pytest.MonkeyPatch, fast: bool, window_tokens: int, attention: str
-):
-    monkeypatch.setattr(module, "fast_bfloat16", lambda: fast)
-    settings = FinetuningSettings(max_length_tokens=window_tokens)
-    model, _ = module.load_encoder("embedded", ["bad", "good"], settings)
-    assert model.config._attn_implementation == attention

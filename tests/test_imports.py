@@ -19,6 +19,7 @@ LIGHT = [
     "sentiment_lstm.card",
     "sentiment_lstm.classifier",
     "sentiment_lstm.cli",
+    "sentiment_lstm.encoder_settings",
     "sentiment_lstm.errors",
     "sentiment_lstm.explain.faithfulness",
     "sentiment_lstm.explain.occlusion",

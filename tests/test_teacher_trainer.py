@@ -12,10 +12,9 @@ from datasets import ClassLabel, Dataset, Features, Value
 from transformers import AutoModelForSequenceClassification
 
 from sentiment_lstm import runs
-from sentiment_lstm.errors import RecipeError
+from sentiment_lstm.encoder_settings import FinetuningSettings
 from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.teacher_trainer import (
-    FinetuningSettings,
     TeacherEpoch,
     TeacherTrainer,
     make_teacher_trainer,
@@ -65,23 +64,6 @@ def teacher_trainer(folder: Path, work: Path, **options: Any) -> TeacherTrainer:
             **options,
         },
     )
-
-
-@pytest.mark.parametrize(
-    ("settings", "named"),
-    [
-        ({"epochs": 0}, "epochs is 0; expected at least 1"),
-        ({"batch_size": 0}, "batch size is 0"),
-        ({"learning_rate": 0.0}, r"learning rate is 0\.0; expected above 0"),
-        ({"learning_rate": float("nan")}, "learning rate is nan"),
-        ({"max_length_tokens": 8}, "max length is 8; expected at least 32 tokens"),
-        ({"validation_size": 1.0}, r"validation size is 1\.0"),
-        ({"hidden_dropout": 1.0}, r"hidden dropout is 1\.0"),
-    ],
-)
-def test_a_setting_out_of_range_is_named(settings: dict, named: str):
-    with pytest.raises(RecipeError, match=named):
-        FinetuningSettings(**settings)
 
 
 def test_it_trains_on_one_window_of_each_text_and_no_longer_than_fits(folder: Path, tmp_path: Path):

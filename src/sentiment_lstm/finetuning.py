@@ -19,55 +19,31 @@ import datasets
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-    set_seed,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerFast, set_seed
 
 from sentiment_lstm import artefact, ranks, runs
 from sentiment_lstm.data import fingerprint, training_splits
-from sentiment_lstm.errors import ModelError, one_line
-from sentiment_lstm.hub import only_local_files
+from sentiment_lstm.encoder_settings import FinetuningSettings
+from sentiment_lstm.encoders import load_encoder
 from sentiment_lstm.memory import freed_memory_kept
-from sentiment_lstm.precision import fast_bfloat16
 from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.soft_labels import fingerprint_texts
 from sentiment_lstm.teacher_trainer import (
-    FinetuningSettings,
     TeacherEpoch,
     make_teacher_trainer,
     read_teacher_history,
 )
 from sentiment_lstm.teachers import WINDOW_LIMIT_SETTING, WINDOW_SETTING, weights_identity
-from sentiment_lstm.tokens import embedded_bert_folder, load_tokenizer, with_markup_rule
 from sentiment_lstm.windows import frame_of
 
 __all__ = [
-    "EMBEDDED",
     "FinetuningResult",
     "FinetuningSettings",
     "TeacherEpoch",
     "finetune_teacher",
-    "load_encoder",
 ]
 
 logger = logging.getLogger(__name__)
-
-EMBEDDED = "embedded"
-_ATTENTION_DROPOUTS = (
-    "attention_probs_dropout_prob",
-    "attention_dropout",
-    "attention_dropout_prob",
-)
-_HIDDEN_DROPOUTS = ("hidden_dropout_prob", "dropout", "seq_classif_dropout", "classifier_dropout")
-# Up to so many tokens, the plain attention trains faster in bfloat16 on a CPU than the fused one,
-# whose gradient takes half of a batch: 2.0 times at 128, 1.1 at 256; at 512 it is slower.
-_PLAIN_ATTENTION_TOKENS = 256
-_BERT_TOKENIZERS = ("bert", "distilbert", "electra", "mobilebert")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,71 +186,6 @@ def finetune_teacher(
     return result
 
 
-def _attention(settings: FinetuningSettings) -> str | None:
-    """Name the attention to train with; None leaves the choice to `transformers`."""
-    on_cpu = not torch.cuda.is_available()
-    short = settings.max_length_tokens <= _PLAIN_ATTENTION_TOKENS
-    return "eager" if on_cpu and short and fast_bfloat16() else None
-
-
-def load_encoder(
-    encoder: str | Path, label_names: Sequence[str], settings: FinetuningSettings
-) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """Load the encoder with a new head for the labels, and its tokenizer with the markup rule.
-
-    Raises:
-        ModelError: there is no such encoder, or it is damaged.
-    """
-    place = embedded_bert_folder() if str(encoder) == EMBEDDED else encoder
-    only_local = only_local_files(place)
-    try:
-        config = AutoConfig.from_pretrained(
-            place, local_files_only=only_local, trust_remote_code=False
-        )
-        config.num_labels = len(label_names)
-        config.id2label = dict(enumerate(label_names))
-        config.label2id = {name: class_id for class_id, name in enumerate(label_names)}
-        config.problem_type = "single_label_classification"
-        # With dropout in the attention, a CPU cannot use its fast kernel and takes several times
-        # as long.
-        for name in _ATTENTION_DROPOUTS:
-            if hasattr(config, name):
-                setattr(config, name, 0.0)
-        for name in _HIDDEN_DROPOUTS:
-            if hasattr(config, name):
-                setattr(config, name, settings.hidden_dropout)
-        loaded: Any = AutoModelForSequenceClassification.from_pretrained(
-            place,
-            config=config,
-            local_files_only=only_local,
-            use_safetensors=True,
-            trust_remote_code=False,
-            ignore_mismatched_sizes=True,  # a head for other labels is replaced
-            output_loading_info=True,
-            dtype=torch.float32,
-            attn_implementation=_attention(settings),
-        )
-        model, info = loaded
-        tokenizer = _load_tokenizer(place, config.model_type, only_local=only_local)
-    except ModelError:
-        raise
-    except Exception as error:  # a damaged file ends in whatever its reader raises
-        raise ModelError(
-            f"{encoder}: no encoder could be loaded ({one_line(error)}). Name a folder with "
-            "config.json, model.safetensors and a tokenizer, a hub model while the hub can be "
-            f"reached, or {EMBEDDED!r}."
-        ) from error
-    prefix = f"{model.base_model_prefix}."
-    broken = [*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])]
-    broken = sorted(key for key in broken if key.startswith(prefix) and "pooler" not in key)
-    if broken:
-        raise ModelError(
-            f"{encoder}: lacks weights that its config.json describes ({', '.join(broken[:3])}). "
-            "Copy both again from where the encoder comes from."
-        )
-    return model, tokenizer
-
-
 def _targets(
     train: datasets.Dataset, soft_labels: NDArray[np.float32] | None
 ) -> list[int] | NDArray[np.float32]:
@@ -290,17 +201,6 @@ def _hash(texts: Sequence[str], soft_labels: NDArray[np.float32] | None) -> str 
         return None
     said = fingerprint_texts(texts).encode() + soft_labels.tobytes()
     return hashlib.sha256(said).hexdigest()[:16]
-
-
-def _load_tokenizer(
-    place: str | Path, model_type: str, *, only_local: bool
-) -> PreTrainedTokenizerFast:
-    if model_type in _BERT_TOKENIZERS:
-        return load_tokenizer(place)
-    tokenizer: Any = AutoTokenizer.from_pretrained(
-        place, local_files_only=only_local, trust_remote_code=False
-    )
-    return with_markup_rule(tokenizer)
 
 
 def _save(

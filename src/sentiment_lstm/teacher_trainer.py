@@ -16,26 +16,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.utils.data import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback, TrainerCallback
 
 from sentiment_lstm import ranks, runs
+from sentiment_lstm.encoder_settings import FinetuningSettings
 from sentiment_lstm.errors import RecipeError
 from sentiment_lstm.precision import fast_bfloat16, in_fast_precision
+from sentiment_lstm.random_windows import RandomWindows, WindowRows
 from sentiment_lstm.trainer import QuietProgress
-from sentiment_lstm.windows import (
-    MAX_WINDOW_TOKENS,
-    SHORTEST_TOKENS,
-    Frame,
-    RandomWindows,
-    collate_windows,
-    plain_ids,
-    score_texts,
-)
+from sentiment_lstm.windows import Frame, collate_windows, score_texts
 
 __all__ = [
-    "FinetuningSettings",
     "TeacherEpoch",
     "TeacherTrainer",
     "make_teacher_trainer",
@@ -43,44 +35,6 @@ __all__ = [
 ]
 
 _LOGGING_STEPS = 50
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinetuningSettings:
-    """How an encoder is trained."""
-
-    epochs: int = 2
-    batch_size: int = 32
-    learning_rate: float = 1e-4
-    weight_decay: float = 0.01
-    warmup_share: float = 0.06  # of all steps
-    max_gradient_norm: float = 1.0
-    hidden_dropout: float = 0.0
-    max_length_tokens: int = MAX_WINDOW_TOKENS  # of a window, special tokens included
-    window_limit: int = 0  # windows that the teacher reads of a text, from both ends; 0 reads all
-    validation_size: float = 0.1  # share of train; 0 trains on all of it
-
-    def __post_init__(self) -> None:
-        for name, holds, expected in (
-            ("epochs", self.epochs >= 1, "at least 1"),
-            ("batch size", self.batch_size >= 1, "at least 1"),
-            ("learning rate", 0 < self.learning_rate < 1, "above 0 and below 1"),
-            ("hidden dropout", 0 <= self.hidden_dropout < 1, "at least 0 and below 1"),
-            ("weight decay", self.weight_decay >= 0, "at least 0"),
-            ("warmup share", 0 <= self.warmup_share < 1, "at least 0 and below 1"),
-            ("max gradient norm", self.max_gradient_norm >= 0, "at least 0"),
-            (
-                "max length",
-                self.max_length_tokens >= 2 * SHORTEST_TOKENS,
-                f"at least {2 * SHORTEST_TOKENS} tokens",
-            ),
-            ("window limit", self.window_limit >= 0, "at least 0"),
-            ("validation size", 0 <= self.validation_size < 1, "at least 0 and below 1"),
-        ):
-            if not holds:
-                key = name.replace(" ", "_")
-                value = getattr(self, key if hasattr(self, key) else f"{key}_tokens")
-                raise RecipeError(f"The {name} is {value!r}; expected {expected}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +109,7 @@ def make_teacher_trainer(
         dataloader_pin_memory=has_gpu,
         **{"use_cpu": not has_gpu, **shared},
     )
-    data = _ReviewWindows(tokenizer, texts, targets, frame)
+    data = WindowRows(tokenizer, texts, targets, frame)
     trainer = TeacherTrainer(
         windows=RandomWindows(
             data.lengths(),
@@ -182,32 +136,6 @@ def make_teacher_trainer(
 def read_teacher_history(trainer: Trainer) -> list[TeacherEpoch]:
     """Join what `Trainer` logged of each epoch; its loss is the mean over the batches."""
     return _history(trainer.state, _steps_per_epoch(trainer.args, trainer.state))
-
-
-class _ReviewWindows(Dataset):
-    """Reviews as token ids, of which an index `(row, start, end)` gives a window."""
-
-    def __init__(
-        self,
-        tokenizer: PreTrainedTokenizerFast,
-        texts: Sequence[str],
-        targets: Sequence[int] | NDArray[np.float32],
-        frame: Frame,
-    ) -> None:
-        self._ids = [np.asarray(ids, dtype=np.int32) for ids in plain_ids(tokenizer, texts)]
-        self._targets = targets
-        self._frame = frame
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def __getitem__(self, window: tuple[int, int, int]) -> dict[str, Any]:
-        row, start, end = window
-        input_ids = self._frame.around(self._ids[row][start:end].tolist())
-        return {"input_ids": input_ids, "labels": self._targets[row]}
-
-    def lengths(self) -> NDArray[np.int64]:
-        return np.array([len(ids) for ids in self._ids], dtype=np.int64)
 
 
 class TeacherTrainer(ranks.RankTrainer):

@@ -29,6 +29,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 from sentiment_lstm import artefact
 from sentiment_lstm.calibration import softmax
+from sentiment_lstm.encoder_settings import MAX_WINDOW_TOKENS
 from sentiment_lstm.errors import ModelError, one_line
 from sentiment_lstm.hub import only_local_files
 from sentiment_lstm.precision import in_fast_precision
@@ -37,7 +38,7 @@ from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.teacher_labels import label_order
 from sentiment_lstm.teacher_specs import split_weight
 from sentiment_lstm.text_pipelines import BUILT_IN, PipelineTeacher, named_pipeline
-from sentiment_lstm.windows import MAX_WINDOW_TOKENS, frame_of, score_texts
+from sentiment_lstm.windows import frame_of, score_texts
 
 __all__ = [
     "WINDOW_LIMIT_SETTING",

@@ -26,8 +26,10 @@ import datasets
 
 from sentiment_lstm import artefact, ranks, runs
 from sentiment_lstm.data.rows import TRAIN, UNSUPERVISED
+from sentiment_lstm.encoder_settings import FinetuningSettings
+from sentiment_lstm.encoders import load_encoder
 from sentiment_lstm.errors import RecipeError
-from sentiment_lstm.finetuning import FinetuningSettings, finetune_teacher, load_encoder
+from sentiment_lstm.finetuning import finetune_teacher
 from sentiment_lstm.lessons import ask_teacher
 from sentiment_lstm.recipes import Recipe, override, to_toml
 from sentiment_lstm.runs import Stages

@@ -1,28 +1,25 @@
-"""Reviews of any length for encoders of limited length: read in windows, trained on windows."""
+"""Reviews of any length for encoders of limited length: read window by window."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import Sampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from sentiment_lstm.batches import LengthBucketSampler, collate_ragged
+from sentiment_lstm.batches import collate_ragged
+from sentiment_lstm.encoder_settings import MAX_WINDOW_TOKENS
 from sentiment_lstm.errors import ModelError
 from sentiment_lstm.text import without_markup
 from sentiment_lstm.token_budget import token_budget_batches
 
 __all__ = [
-    "MAX_WINDOW_TOKENS",
-    "SHORTEST_TOKENS",
     "Frame",
-    "RandomWindows",
     "collate_windows",
     "end_windows",
     "equal_windows",
@@ -31,14 +28,9 @@ __all__ = [
     "score_texts",
 ]
 
-# Attention grows with the square of it, and half of IMDB's reviews fit.
-MAX_WINDOW_TOKENS = 256
 _BATCH_TOKENS = 4_096
 _LENGTH_STEP = 16  # few shapes, because a CPU prepares its kernels for each of them
 _CHUNK_TEXTS = 1_000
-# Random windows of training: a quarter is shortened, so that short texts are known as well.
-_SHORT_SHARE = 0.25
-SHORTEST_TOKENS = 16
 
 
 class Frame(NamedTuple):
@@ -161,59 +153,6 @@ def collate_windows(rows: Sequence[dict], frame: Frame) -> dict[str, Tensor]:
     batch["input_ids"] = nn.functional.pad(batch["input_ids"], extra, value=frame.pad_token_id)
     batch["attention_mask"] = nn.functional.pad(batch["attention_mask"], extra)
     return batch
-
-
-class RandomWindows(Sampler[tuple[int, int, int]]):
-    """Draw one window of each review an epoch, and visit them in length buckets.
-
-    Three in four are as long as fits; one in four is shorter, from 16 tokens on. The draw depends
-    on the seed, the epoch and the row alone, so a resumed training reads the same windows.
-
-    Args:
-        lengths: (N,) tokens a review, special ones not counted.
-        room_tokens: the most tokens of a window, likewise.
-        batch_size: windows a batch.
-        seed: of the windows and the order.
-    """
-
-    def __init__(
-        self,
-        lengths: Sequence[int] | NDArray[np.int64],
-        *,
-        room_tokens: int,
-        batch_size: int,
-        seed: int,
-    ) -> None:
-        self.lengths = np.asarray(lengths, dtype=np.int64)
-        self.room_tokens = room_tokens
-        self.batch_size = batch_size
-        self.seed = seed
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def __iter__(self) -> Iterator[tuple[int, int, int]]:
-        starts, sizes = self.draw()
-        order = LengthBucketSampler(sizes, batch_size=self.batch_size, seed=self.seed)
-        order.set_epoch(self.epoch)
-        for row in order:
-            yield row, int(starts[row]), int(starts[row] + sizes[row])
-
-    def draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Starts (N,) and sizes (N,) of this epoch's windows, in tokens."""
-        # Another stream than that of the order, which the same seed and epoch begin.
-        random = np.random.default_rng((self.seed, self.epoch, 1))
-        shortened, size, start = random.random((3, len(self.lengths)))
-        fitting = np.minimum(self.lengths, self.room_tokens)
-        fewest = np.minimum(fitting, SHORTEST_TOKENS)
-        shorter = fewest + (size * (fitting - fewest + 1)).astype(np.int64)
-        sizes = np.where(shortened < _SHORT_SHARE, shorter, fitting)
-        return (start * (self.lengths - sizes + 1)).astype(np.int64), sizes
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose windows come next; `accelerate` calls this."""
-        self.epoch = epoch
 
 
 def score_texts(

@@ -15,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from sentiment_lstm.encoder_settings import MAX_WINDOW_TOKENS, MIN_WINDOW_TOKENS
 from sentiment_lstm.errors import RecipeError, nearest
 
 __all__ = [
@@ -167,7 +168,7 @@ class DistillationSettings:
     teacher_epochs: int = 2  # of an encoder that is fine-tuned for this training
     teacher_learning_rate: float = 1e-4  # of the same; a large one asks for less
     # Of the same, where its spec names none; it is trained on one of each review an epoch.
-    teacher_window_tokens: int = 256
+    teacher_window_tokens: int = MAX_WINDOW_TOKENS
     teacher_window_limit: int = 0  # windows that it reads of a text, from both ends; 0 reads all
 
     def __post_init__(self) -> None:
@@ -175,8 +176,9 @@ class DistillationSettings:
         _check_range(
             "distillation.teacher_learning_rate", self.teacher_learning_rate, above=0, below=1
         )
-        # As `FinetuningSettings` asks, which would say so after hours.
-        _check_range("distillation.teacher_window_tokens", self.teacher_window_tokens, low=32)
+        _check_range(
+            "distillation.teacher_window_tokens", self.teacher_window_tokens, low=MIN_WINDOW_TOKENS
+        )
         _check_range("distillation.teacher_window_limit", self.teacher_window_limit, low=0)
         _check_range("distillation.teacher_share", self.teacher_share, low=0, high=1)
         _check_range("distillation.passage_tokens", self.passage_tokens, low=0)
