@@ -29,23 +29,22 @@ class FinetuningSettings:
     validation_size: float = 0.1  # share of train; 0 trains on all of it
 
     def __post_init__(self) -> None:
-        for name, holds, expected in (
+        for key, holds, expected in (
             ("epochs", self.epochs >= 1, "at least 1"),
-            ("batch size", self.batch_size >= 1, "at least 1"),
-            ("learning rate", 0 < self.learning_rate < 1, "above 0 and below 1"),
-            ("hidden dropout", 0 <= self.hidden_dropout < 1, "at least 0 and below 1"),
-            ("weight decay", self.weight_decay >= 0, "at least 0"),
-            ("warmup share", 0 <= self.warmup_share < 1, "at least 0 and below 1"),
-            ("max gradient norm", self.max_gradient_norm >= 0, "at least 0"),
+            ("batch_size", self.batch_size >= 1, "at least 1"),
+            ("learning_rate", 0 < self.learning_rate < 1, "above 0 and below 1"),
+            ("hidden_dropout", 0 <= self.hidden_dropout < 1, "at least 0 and below 1"),
+            ("weight_decay", self.weight_decay >= 0, "at least 0"),
+            ("warmup_share", 0 <= self.warmup_share < 1, "at least 0 and below 1"),
+            ("max_gradient_norm", self.max_gradient_norm >= 0, "at least 0"),
             (
-                "max length",
+                "max_length_tokens",
                 self.max_length_tokens >= MIN_WINDOW_TOKENS,
                 f"at least {MIN_WINDOW_TOKENS} tokens",
             ),
-            ("window limit", self.window_limit >= 0, "at least 0"),
-            ("validation size", 0 <= self.validation_size < 1, "at least 0 and below 1"),
+            ("window_limit", self.window_limit >= 0, "at least 0"),
+            ("validation_size", 0 <= self.validation_size < 1, "at least 0 and below 1"),
         ):
             if not holds:
-                key = name.replace(" ", "_")
-                value = getattr(self, key if hasattr(self, key) else f"{key}_tokens")
-                raise RecipeError(f"The {name} is {value!r}; expected {expected}.")
+                name = key.removesuffix("_tokens").replace("_", " ")
+                raise RecipeError(f"The {name} is {getattr(self, key)!r}; expected {expected}.")

@@ -17,11 +17,11 @@ from transformers import (
 
 from sentiment_lstm.encoder_settings import FinetuningSettings
 from sentiment_lstm.errors import ModelError, one_line
-from sentiment_lstm.hub import only_local_files
+from sentiment_lstm.hub import hub_options
 from sentiment_lstm.precision import fast_bfloat16
 from sentiment_lstm.tokens import embedded_bert_folder, load_tokenizer, with_markup_rule
 
-__all__ = ["EMBEDDED", "load_encoder"]
+__all__ = ["EMBEDDED", "load_classifier", "load_encoder"]
 
 EMBEDDED = "embedded"
 _ATTENTION_DROPOUTS = (
@@ -45,11 +45,9 @@ def load_encoder(
         ModelError: there is no such encoder, or it is damaged.
     """
     place = embedded_bert_folder() if str(encoder) == EMBEDDED else encoder
-    only_local = only_local_files(place)
+    options: dict[str, Any] = hub_options(place)
     try:
-        config = AutoConfig.from_pretrained(
-            place, local_files_only=only_local, trust_remote_code=False
-        )
+        config = AutoConfig.from_pretrained(place, **options)
         config.num_labels = len(label_names)
         config.id2label = dict(enumerate(label_names))
         config.label2id = {name: class_id for class_id, name in enumerate(label_names)}
@@ -62,19 +60,14 @@ def load_encoder(
         for name in _HIDDEN_DROPOUTS:
             if hasattr(config, name):
                 setattr(config, name, settings.hidden_dropout)
-        loaded: Any = AutoModelForSequenceClassification.from_pretrained(
+        model, info = load_classifier(
             place,
+            **options,
             config=config,
-            local_files_only=only_local,
-            use_safetensors=True,
-            trust_remote_code=False,
             ignore_mismatched_sizes=True,  # a head for other labels is replaced
-            output_loading_info=True,
-            dtype=torch.float32,
             attn_implementation=_attention(settings),
         )
-        model, info = loaded
-        tokenizer = _load_tokenizer(place, config.model_type, only_local=only_local)
+        tokenizer = _load_tokenizer(place, config.model_type, options)
     except ModelError:
         raise
     except Exception as error:  # a damaged file ends in whatever its reader raises
@@ -94,6 +87,16 @@ def load_encoder(
     return model, tokenizer
 
 
+def load_classifier(
+    place: str | Path,
+    **options: Any,  # noqa: ANN401 - of `from_pretrained`
+) -> tuple[Any, dict[str, Any]]:  # the model is untyped, as `transformers` mistypes its `to`
+    """Load a sequence classifier in float32, from safetensors alone, and what its file lacks."""
+    return AutoModelForSequenceClassification.from_pretrained(
+        place, use_safetensors=True, output_loading_info=True, dtype=torch.float32, **options
+    )
+
+
 def _attention(settings: FinetuningSettings) -> str | None:
     """Name the attention to train with; None leaves the choice to `transformers`."""
     on_cpu = not torch.cuda.is_available()
@@ -102,11 +105,8 @@ def _attention(settings: FinetuningSettings) -> str | None:
 
 
 def _load_tokenizer(
-    place: str | Path, model_type: str, *, only_local: bool
+    place: str | Path, model_type: str, options: dict[str, Any]
 ) -> PreTrainedTokenizerFast:
     if model_type in _BERT_TOKENIZERS:
         return load_tokenizer(place)
-    tokenizer: Any = AutoTokenizer.from_pretrained(
-        place, local_files_only=only_local, trust_remote_code=False
-    )
-    return with_markup_rule(tokenizer)
+    return with_markup_rule(AutoTokenizer.from_pretrained(place, **options))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-__all__ = ["hub_answers", "only_local_files"]
+__all__ = ["hub_answers", "hub_options", "only_local_files"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,3 +30,8 @@ def hub_answers() -> bool:
 def only_local_files(source: str | Path) -> bool:
     """Tell whether `from_pretrained` should look at local files alone, the hub's cache included."""
     return Path(source).is_dir() or not hub_answers()
+
+
+def hub_options(source: str | Path) -> dict[str, bool]:
+    """Give what every `from_pretrained` of a source is called with; no code of it is run."""
+    return {"local_files_only": only_local_files(source), "trust_remote_code": False}

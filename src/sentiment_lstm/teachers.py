@@ -25,13 +25,14 @@ import datasets
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel
 
 from sentiment_lstm import artefact
 from sentiment_lstm.calibration import softmax
 from sentiment_lstm.encoder_settings import MAX_WINDOW_TOKENS
+from sentiment_lstm.encoders import load_classifier
 from sentiment_lstm.errors import ModelError, one_line
-from sentiment_lstm.hub import only_local_files
+from sentiment_lstm.hub import hub_options
 from sentiment_lstm.precision import in_fast_precision
 from sentiment_lstm.prediction import load
 from sentiment_lstm.quiet import quiet_libraries
@@ -232,27 +233,17 @@ def _model_type(folder: Path) -> str | None:
 
 def _load_transformers(spec: str) -> tuple[PreTrainedModel, Any]:
     """Load a classifier with all its weights, and its tokenizer; no code of the hub is run."""
-    only_local = only_local_files(spec)
+    options: dict[str, Any] = hub_options(spec)
     try:
         with quiet_libraries():
-            loaded: Any = AutoModelForSequenceClassification.from_pretrained(
-                spec,
-                local_files_only=only_local,
-                use_safetensors=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-                dtype=torch.float32,
-            )
-            tokenizer = AutoTokenizer.from_pretrained(
-                spec, local_files_only=only_local, trust_remote_code=False
-            )
+            model, info = load_classifier(spec, **options)
+            tokenizer = AutoTokenizer.from_pretrained(spec, **options)
     except Exception as error:  # a damaged file ends in whatever its reader raises
         raise ModelError(
             f"{spec}: no Hugging Face classifier could be loaded ({one_line(error)}). Name a "
             "folder with config.json, model.safetensors and a tokenizer, a hub model while the hub "
             f"can be reached, module:attribute, or one of {', '.join(sorted(BUILT_IN))}."
         ) from error
-    model, info = loaded
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     missing = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
     if missing:
