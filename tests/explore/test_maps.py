@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
+from tests.tiny_encoders import save_encoder
 
 from sentiment_lstm.errors import ModelError, TextError
 from sentiment_lstm.explore import explore_reviews, explore_tokens, load_encoder, project
@@ -128,6 +133,15 @@ def test_reviews_and_labels_must_match(encoder):
 def test_a_folder_without_an_encoder_is_named(tmp_path):
     with pytest.raises(ModelError, match=str(tmp_path)):
         load_encoder(tmp_path)
+
+
+def test_weights_in_a_pickle_are_not_read(tmp_path: Path):
+    folder = save_encoder(tmp_path / "bert")
+    weights = folder / "model.safetensors"
+    torch.save(load_file(weights), folder / "pytorch_model.bin")
+    weights.unlink()
+    with pytest.raises(ModelError, match=rf"^{folder}: no encoder .*model.safetensors"):
+        load_encoder(folder)
 
 
 def test_a_hub_name_without_a_hub_gets_the_local_ways(monkeypatch):

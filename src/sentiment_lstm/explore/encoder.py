@@ -15,7 +15,7 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTo
 
 from sentiment_lstm.errors import ModelError
 from sentiment_lstm.explore.words import Word, merge_word_pieces
-from sentiment_lstm.hub import hub_answers
+from sentiment_lstm.hub import hub_options
 from sentiment_lstm.quiet import quiet_libraries
 from sentiment_lstm.text import check_texts, without_markup
 from sentiment_lstm.tokens import embedded_bert_folder, token_lengths
@@ -72,17 +72,20 @@ def load_encoder(source: str | Path | None = None) -> Encoder:
         raise ModelError(
             f"{source}: there is no such folder, and it is no hub name either. {_LOCAL_WAYS}"
         )
-    # Without the question, five retries with growing pauses come before the cache is looked at.
-    reachable = remote and hub_answers()
     name = str(source) if remote else place
-    options = {"local_files_only": not reachable, "trust_remote_code": False}
+    options = hub_options(name)
     try:
         with quiet_libraries():
             tokenizer = AutoTokenizer.from_pretrained(name, **options)
             model, info = AutoModel.from_pretrained(
-                name, dtype=torch.float32, output_loading_info=True, **options
+                name,
+                dtype=torch.float32,
+                use_safetensors=True,  # a pickle could run code
+                output_loading_info=True,
+                **options,
             )
     except Exception as error:  # hub, tokenizers, safetensors and torch all raise their own
+        reachable = not options["local_files_only"]
         raise _not_loaded(source or _EMBEDDED_NAME, error, remote, reachable) from error
     # A missing pooler is usual and harmless: only the hidden states are used.
     missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
