@@ -19,6 +19,8 @@ __all__ = ["name_points"]
 Point = tuple[float, float]
 
 _TRIES = 200
+_SIDES = ("north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest")
+_INNER_SHARE = 0.7  # of a leader, without its ends
 _POINT_PIXELS = 6  # from a point's centre to where a name may begin
 
 
@@ -34,8 +36,8 @@ def name_points(
     """Name every point beside it in its colour.
 
     `textalloc` places one name after the other, so that the last ones find the room that the first
-    have left: several orders are tried, and the one is kept by which the fewest things lie on
-    another.
+    have left, and looks at the sides of a point in one order: several orders of both are tried,
+    and those are kept by which the fewest things lie on another.
 
     Args:
         figure: whose layout is settled, because it must not move any more.
@@ -48,21 +50,27 @@ def name_points(
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     random = np.random.default_rng(0)
-    orders = [np.arange(len(points)), *(random.permutation(len(points)) for _ in range(_TRIES))]
 
-    def place(chosen: NDArray[np.int64]) -> tuple[int, list[Any]]:
+    def place() -> tuple[int, list[Any]]:
+        chosen = random.permutation(len(points))
+        sides = random.permutation(_SIDES).tolist()
         here = [points[row] for row in chosen]
         texts, leaders = _allocate(
-            axes, here, [names[row] for row in chosen], [colours[row] for row in chosen], line
+            axes,
+            here,
+            [names[row] for row in chosen],
+            [colours[row] for row in chosen],
+            line,
+            sides,
         )
         overlaps = _count_overlaps(axes, here, texts, leaders, line)
         return overlaps, [artist for artist in (*texts, *leaders) if artist is not None]
 
-    fewest, kept = place(orders[0])
-    for order in orders[1:]:
+    fewest, kept = place()
+    for _ in range(_TRIES):
         if not fewest:
             break
-        found, drawn = place(order)
+        found, drawn = place()
         if found < fewest:
             (fewest, kept), drawn = (found, drawn), kept
         for artist in drawn:
@@ -75,6 +83,7 @@ def _allocate(
     names: Sequence[str],
     colours: Sequence[str],
     line: Sequence[Point],
+    sides: Sequence[str],
 ) -> tuple[list[Any], list[Any]]:
     across, up = map(list, zip(*points, strict=True))
     lines: list[list[float]] = list(map(list, zip(*line, strict=True))) if len(line) > 1 else []
@@ -93,6 +102,7 @@ def _allocate(
         linewidth=0.6,
         max_distance=0.6,
         nbr_candidates=800,
+        direction=list(sides),
         min_distance=0.03,
         # True makes it lay names over points and the line where many stand close together.
         avoid_label_lines_overlap=False,
@@ -108,7 +118,11 @@ def _count_overlaps(
     leaders: Sequence[Any],
     line: Sequence[Point],
 ) -> int:
-    """Count what lies under names: the line, points, the leaders of others, and other names."""
+    """Count what lies on another thing, or might be taken for its.
+
+    Under a name there may be the line, points, the leaders of others and other names; a leader may
+    cross the line or another leader; a name may stand nearer to another's point than to its own.
+    """
     to_pixels = axes.transData.transform
     boxes = [text.get_window_extent() for text in texts]
     paths = [None if leader is None else Path(to_pixels(leader.get_xydata())) for leader in leaders]
@@ -120,4 +134,20 @@ def _count_overlaps(
         found += sum(path is not None and path.intersects_bbox(box, filled=False) for path in under)
         found += sum(box.padded(_POINT_PIXELS).contains(*place) for place in places)
         found += sum(box.overlaps(other) for other in boxes[row + 1 :])
+        found += _nearest(places, box) != row
+        leader = paths[row]
+        if leader is not None:
+            # Its point may lie on the line.
+            ends = np.asarray(leader.vertices)
+            inner = Path(ends.mean(axis=0) + _INNER_SHARE * (ends - ends.mean(axis=0)))
+            found += sum(
+                path is not None and path.intersects_path(inner, filled=False)
+                for path in (steps, *paths[row + 1 :])
+            )
     return found
+
+
+def _nearest(places: NDArray[np.float64], box: Any) -> int:  # noqa: ANN401 - a `Bbox`
+    """Give the row of the place (N, 2) that lies nearest to a box."""
+    beside = np.maximum(np.maximum(box.min - places, places - box.max), 0)  # (N, 2)
+    return int(np.hypot(*beside.T).argmin())

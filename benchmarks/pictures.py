@@ -155,8 +155,8 @@ def draw_accuracy(content: dict[str, Any], over: str = "training") -> Figure:
     conditions = next(run for run in content["runs"] if where(run) == main)["conditions"]
     _caption(
         figure,
-        f"{content['reviews']['test']:,} test reviews, bars are 95 % intervals; under the line, "
-        f"something is better in both.{_HOLLOW if hollow else ''} "
+        f"{content['reviews']['test']:,} test reviews; the recipes are those of the LSTM; bars are "
+        f"95 % intervals; under the line, something is better in both.{_HOLLOW if hollow else ''} "
         f"{machine_line(conditions['machine'], conditions['threads'])}",
     )
     name_points(
@@ -301,8 +301,10 @@ def _steps(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _label(summary: Summary, axis: _Axis) -> str:
+    # Short: points lie close together, and the table has the whole titles.
+    name = summary.title.removeprefix("LSTM, ").partition(" + ")[0]
     return (
-        f"{summary.title}{summary.mark and ' '}{summary.mark}\n"
+        f"{name}{summary.mark and ' '}{summary.mark}\n"
         f"{100 * summary.accuracy:.1f} %, {axis.said(summary)}"
     )
 

@@ -72,16 +72,15 @@ def axes(crowded: dict[str, Any], over: str) -> Axes:
     return pictures.draw_accuracy(crowded, over).axes[0]
 
 
-def test_the_names_in_the_accuracy_plots_stand_clear_of_each_other(
-    crowded: dict[str, Any], axes: Axes
-):
+def test_the_names_in_the_accuracy_plots_stand_clear_of_each_other(axes: Axes):
     boxes = {
         text.get_text().split("\n")[0]: text.get_window_extent()
         for text in axes.texts
         if text.get_text()
     }
-    titles = {run["title"] for run in crowded["runs"]} | {"LSTM, recipe default ¹"}
-    assert boxes.keys() == titles
+    recipes = ("best", "accurate", "default", "default ¹", "fast", "classic")
+    others = ("MiniLM, fine-tuned", "NB-weighted 1–3-grams", "TF-IDF 1–2-grams", "fastText bigrams")
+    assert boxes.keys() == {*(f"recipe {name}" for name in recipes), *others}
     names = list(boxes)
     for place, name in enumerate(names):
         for other in names[place + 1 :]:
@@ -102,6 +101,17 @@ def test_no_name_in_the_accuracy_plots_lies_on_a_point_or_on_a_line(
             leads_here = any(box.padded(3).contains(*end) for end in line.vertices[[0, -1]])
             assert leads_here or not line.intersects_bbox(box, filled=False), text.get_text()
         assert not any(box.contains(*point) for point in points), text.get_text()
+
+
+def test_no_line_to_a_name_crosses_another_or_the_frontier(axes: Axes):
+    ends = [axes.transData.transform(line.get_xydata()) for line in axes.lines]
+    (frontier,) = [MatplotlibPath(line) for line in ends if len(line) > 2]
+    leaders = [MatplotlibPath(line) for line in ends if len(line) == 2]
+    for place, leader in enumerate(leaders):
+        for other in leaders[place + 1 :]:
+            assert not leader.intersects_path(other, filled=False)
+        middle = MatplotlibPath(leader.interpolated(10).vertices[2:-2])  # its point is on it
+        assert not middle.intersects_path(frontier, filled=False)
 
 
 def test_the_frontier_holds_what_nothing_else_beats_in_both(crowded: dict[str, Any]):
