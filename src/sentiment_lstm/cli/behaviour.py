@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from sentiment_lstm.cli import options
 from sentiment_lstm.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ __all__ = ["behaviour"]
 
 
 def behaviour(
-    model: Annotated[Path, typer.Argument(help="A model folder that `train` wrote.")],
+    model: options.TrainedModel,
     capability: Annotated[
         list[str] | None,
         typer.Option(help="Only this one, such as negation. May be repeated; all by default."),

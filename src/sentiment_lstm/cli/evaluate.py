@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sentiment_lstm.cli import options
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
@@ -23,11 +25,11 @@ _CONFUSIONS_SHOWN = 8
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A model folder that `train` wrote.")],
+    model: options.TrainedModel,
     source: Annotated[str, typer.Argument(help="Labelled reviews, named as for `train`.")],
     split: Annotated[str, typer.Option(help="Which split of them.")] = "test",
-    text_column: Annotated[str, typer.Option(help="The column of the texts.")] = "text",
-    label_column: Annotated[str, typer.Option(help="The column of the labels.")] = "label",
+    text_column: options.TextColumn = "text",
+    label_column: options.LabelColumn = "label",
     test_size: Annotated[
         float,
         typer.Option(help="The share of the test split where one has to be made, as in training."),

@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from sentiment_lstm.cli import options
+
 if TYPE_CHECKING:
     from sentiment_lstm.classifier import Explanation
 
@@ -18,7 +20,7 @@ __all__ = ["explain"]
 
 
 def explain(
-    model: Annotated[Path, typer.Argument(help="A model folder.")],
+    model: options.TrainedModel,
     source: Annotated[str, typer.Argument(help="Reviews, as for `evaluate`.")],
     report: Annotated[
         bool, typer.Option("--report/--no-report", help="Write the figures and the picture.")
@@ -28,8 +30,8 @@ def explain(
     ),
     reviews: Annotated[int, typer.Option(min=1, help="So many, drawn at random.")] = 500,
     split: Annotated[str, typer.Option(help="The split that they are drawn from.")] = "test",
-    text_column: Annotated[str, typer.Option(help="The column that holds the text.")] = "text",
-    label_column: Annotated[str, typer.Option(help="The column that holds the label.")] = "label",
+    text_column: options.TextColumn = "text",
+    label_column: options.LabelColumn = "label",
 ) -> None:
     """Judge a model's reasons by taking words out and putting them in, strongest first."""
     from sentiment_lstm import artefact

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from sentiment_lstm.cli import options
 from sentiment_lstm.errors import DataError
 from sentiment_lstm.text import shorten
 
@@ -37,8 +38,8 @@ def explore(
         Path | None, typer.Option(help="A model folder: colours words by their pull.")
     ] = None,
     reviews: Annotated[int, typer.Option(help="Whole reviews to draw; 0 for none.")] = 300,
-    text_column: Annotated[str, typer.Option(help="The column that holds the text.")] = "text",
-    label_column: Annotated[str, typer.Option(help="The column that holds the label.")] = "label",
+    text_column: options.TextColumn = "text",
+    label_column: options.LabelColumn = "label",
     seed: Annotated[int, typer.Option(help="Of the choice of reviews, and of t-SNE.")] = 0,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the pictures go.")] = Path(
         "runs/explore"

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from sentiment_lstm.cli import options
+
 if TYPE_CHECKING:
     import datasets
 
@@ -20,7 +22,7 @@ _MEGABYTE = 1e6
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="A model folder that `train` wrote.")],
+    model: options.TrainedModel,
     reviews: Annotated[
         str | None,
         typer.Option(
@@ -29,8 +31,8 @@ def export(
             show_default=False,
         ),
     ] = None,
-    text_column: Annotated[str, typer.Option(help="The column that holds the text.")] = "text",
-    label_column: Annotated[str, typer.Option(help="The column that holds the label.")] = "label",
+    text_column: options.TextColumn = "text",
+    label_column: options.LabelColumn = "label",
     for_javascript: Annotated[
         Path | None,
         typer.Option(

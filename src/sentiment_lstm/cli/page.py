@@ -10,11 +10,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from sentiment_lstm.cli import options
+
 __all__ = ["page"]
 
 
 def page(
-    model: Annotated[Path, typer.Argument(help="A model folder that was exported.")],
+    model: options.ExportedModel,
     output: Annotated[Path, typer.Option(help="The folder to write; an earlier page is replaced.")],
 ) -> None:
     """Write a page that classifies in the browser, for any server of static files."""

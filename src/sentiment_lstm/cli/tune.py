@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from sentiment_lstm.cli import options
 from sentiment_lstm.cli.training_reviews import load_training_reviews
 
 if TYPE_CHECKING:
@@ -42,10 +43,7 @@ def tune(
     recipe: Annotated[
         str, typer.Option(help="The recipe to start from: a name, or a file ending in .toml.")
     ] = "default",
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Override a setting of it: section.key=value. May be repeated."),
-    ] = None,
+    assignments: options.Assignments = None,
     space: Annotated[
         Path | None, typer.Option(help="Which settings to search, in a TOML file of your own.")
     ] = None,
@@ -76,9 +74,7 @@ def tune(
     restart: Annotated[
         bool, typer.Option("--restart", help="Throw away the study that stands in the folder.")
     ] = False,
-    tokenizer: Annotated[
-        str | None, typer.Option(help="Hub name or folder; the embedded one by default.")
-    ] = None,
+    tokenizer: options.Tokenizer = None,
     unlabelled: Annotated[
         str | None,
         typer.Option(
@@ -86,12 +82,10 @@ def tune(
             "file of a text a line. By default the source's own unsupervised split."
         ),
     ] = None,
-    text_column: Annotated[str, typer.Option(help="The column that holds the text.")] = "text",
-    label_column: Annotated[str, typer.Option(help="The column that holds the label.")] = "label",
-    test_size: Annotated[
-        float, typer.Option(help="Share held out for testing where the source has no split.")
-    ] = 0.2,
-    split_seed: Annotated[int, typer.Option(min=0, help="Of that share.")] = 0,
+    text_column: options.TextColumn = "text",
+    label_column: options.LabelColumn = "label",
+    test_size: options.TestSize = 0.2,
+    split_seed: options.SplitSeed = 0,
 ) -> None:
     """Search the settings with which a recipe does best on held-out validation reviews."""
     console = Console(highlight=False, soft_wrap=True)
