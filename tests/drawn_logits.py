@@ -7,6 +7,15 @@ from numpy.typing import NDArray
 
 from sentiment_lstm.reliability import softmax
 
+# Scores, labels that do not fit them, and what is said of them.
+UNFIT = [
+    (np.zeros((0, 2)), [], "There are no reviews"),
+    (np.zeros((2, 2)), [0], r"shapes \(2, 2\) and \(1,\)"),
+    (np.zeros(2), [0, 1], r"shapes \(2,\) and \(2,\)"),
+    (np.zeros((2, 2)), [0, 2], "A label is 2; .* 2 classes"),
+    (np.zeros((2, 2)), [0, -1], "A label is -1"),
+]
+
 
 def drawn(reviews: int, classes: int, seed: int = 0) -> tuple[NDArray, NDArray]:
     """Logits, and labels drawn by just the probabilities that the logits stand for."""

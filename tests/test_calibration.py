@@ -7,7 +7,7 @@ import pytest
 
 from sentiment_lstm.calibration import Calibration, calibrate, log_loss, softmax
 from sentiment_lstm.temperature import fit_temperature, fit_temperature_and_bias
-from tests.drawn_logits import drawn
+from tests.drawn_logits import UNFIT, drawn
 
 
 @pytest.mark.parametrize("reviews", [1, 3, 50])
@@ -134,16 +134,7 @@ def test_a_calibration_survives_json():
 
 
 @pytest.mark.parametrize("measure", [calibrate, fit_temperature, fit_temperature_and_bias])
-@pytest.mark.parametrize(
-    ("scores", "labels", "message"),
-    [
-        (np.zeros((0, 2)), [], "There are no reviews"),
-        (np.zeros((2, 2)), [0], r"shapes \(2, 2\) and \(1,\)"),
-        (np.zeros(2), [0, 1], r"shapes \(2,\) and \(2,\)"),
-        (np.zeros((2, 2)), [0, 2], "A label is 2; .* 2 classes"),
-        (np.zeros((2, 2)), [0, -1], "A label is -1"),
-    ],
-)
+@pytest.mark.parametrize(("scores", "labels", "message"), UNFIT)
 def test_labels_that_do_not_fit_the_scores_are_an_error(measure, scores, labels, message: str):
     with pytest.raises(ValueError, match=message):
         measure(scores, labels)

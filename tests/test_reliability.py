@@ -12,7 +12,7 @@ from sentiment_lstm.reliability import (
     reliability_curve,
     softmax,
 )
-from tests.drawn_logits import drawn
+from tests.drawn_logits import UNFIT, drawn
 
 
 def test_confidence_that_is_true_has_almost_no_calibration_error():
@@ -102,16 +102,7 @@ def test_softmax_of_huge_logits_neither_overflows_nor_loses_its_sum():
 
 
 @pytest.mark.parametrize("measure", [log_loss, reliability_curve, adaptive_calibration_error])
-@pytest.mark.parametrize(
-    ("scores", "labels", "message"),
-    [
-        (np.zeros((0, 2)), [], "There are no reviews"),
-        (np.zeros((2, 2)), [0], r"shapes \(2, 2\) and \(1,\)"),
-        (np.zeros(2), [0, 1], r"shapes \(2,\) and \(2,\)"),
-        (np.zeros((2, 2)), [0, 2], "A label is 2; .* 2 classes"),
-        (np.zeros((2, 2)), [0, -1], "A label is -1"),
-    ],
-)
+@pytest.mark.parametrize(("scores", "labels", "message"), UNFIT)
 def test_labels_that_do_not_fit_the_scores_are_an_error(measure, scores, labels, message: str):
     with pytest.raises(ValueError, match=message):
         measure(scores, labels)
