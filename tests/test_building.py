@@ -89,7 +89,7 @@ def test_a_model_goes_on_from_the_weights_of_another_and_keeps_its_own_ngrams(tm
         assert torch.equal(value, expected[name]), name
 
 
-def test_after_the_labels_nothing_is_dropped_out_and_nothing_else_changes():
+def test_after_the_labels_nothing_is_dropped_out_or_started_anew_and_nothing_else_changes():
     recipe = override(
         load_recipe("best"), ["model.hidden_dropout=0.1", "model.embedding_dropout=0.1"]
     )
@@ -106,5 +106,7 @@ def test_after_the_labels_nothing_is_dropped_out_and_nothing_else_changes():
         "model.embedding_dropout",
         "model.hidden_dropout",
         "model.classifier_dropout",
+        "model.pretrained_embeddings",
     }
     assert bare.model.classifier_dropout == bare.model.word_dropout == 0.0
+    assert not bare.model.pretrained_embeddings

@@ -70,9 +70,10 @@ def after_labels(recipe: Recipe) -> Recipe:
     It drops nothing out: an opinion tells how sure it is, and a student that follows it less
     closely judges new texts less like its teacher. The adversary stays: where the texts are soon
     known by heart, a student that withstands it judges new ones more like its teacher, and for
-    better reasons.
+    better reasons. Its embedding is the one that has learnt the labels.
     """
-    return override(recipe, [f"{setting}=0" for setting in _DROPOUTS])
+    dropouts = [f"{setting}=0" for setting in _DROPOUTS]
+    return override(recipe, [*dropouts, "model.pretrained_embeddings=false"])
 
 
 def load_weights(model: SentimentModel, folder: Path) -> None:
