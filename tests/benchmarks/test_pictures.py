@@ -158,4 +158,12 @@ def test_the_headlines_say_what_was_measured(measured: Path):
     speed["loops"]["library"]["reviews_per_second"] = 30.0
     speed["loops"]["packed"]["reviews_per_second"] = 5.0
     speed["loops"]["padded"]["reviews_per_second"] = 12.0
-    assert "2.5 times" in pictures.draw_training_speed(speed)._suptitle.get_text()
+    speed["loops"].pop("bfloat16", None)  # measured where the processor is fast in it
+    heading = pictures.draw_training_speed(speed)._suptitle.get_text()
+    assert "2.5 times" in heading
+    assert "bfloat16" not in heading
+    speed["loops"]["bfloat16"] = {**speed["loops"]["library"], "reviews_per_second": 48.0}
+    figure = pictures.draw_training_speed(speed)
+    assert "4.0 in bfloat16" in figure._suptitle.get_text()
+    said = [text.get_text() for text in figure.axes[0].texts]
+    assert sum(text.endswith("of the limit in bfloat16") for text in said) == 1
