@@ -19,7 +19,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from sentiment_lstm.batches import LengthBucketSampler, collate_ragged, padding_share
 from sentiment_lstm.memory import freed_memory_kept
 from sentiment_lstm.model import SentimentConfig, SentimentModel
-from sentiment_lstm.recipes import TrainingSettings
+from sentiment_lstm.recipes.settings import TrainingSettings
 
 __all__ = ["Loop", "PlainModel", "library_loop", "lstm_flops_per_token", "plain_loop"]
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sentiment_lstm.foretelling import Foretelling
-from sentiment_lstm.recipes import PretrainingSettings
+from sentiment_lstm.recipes.settings import PretrainingSettings
 from tests.contracts import ragged_batch, small_model
 
 SETTINGS = PretrainingSettings(objective="region", negatives=20)

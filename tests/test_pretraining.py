@@ -12,7 +12,8 @@ from sentiment_lstm import runs
 from sentiment_lstm.building import build_model
 from sentiment_lstm.foretelling import Foretelling
 from sentiment_lstm.pretraining import pretrain
-from sentiment_lstm.recipes import PretrainingSettings, Recipe, override
+from sentiment_lstm.recipes import Recipe, override
+from sentiment_lstm.recipes.settings import PretrainingSettings
 from sentiment_lstm.tokens import load_tokenizer, tokenize_reviews
 from tests.contracts import assert_same_weights
 from tests.processes import run_code, start_code

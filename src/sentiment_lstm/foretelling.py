@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.model.segment_lstm import pad_to_common_shape, reverse_within_length
-from sentiment_lstm.recipes import PretrainingSettings
+from sentiment_lstm.recipes.settings import PretrainingSettings
 
 __all__ = ["Foretelling"]
 

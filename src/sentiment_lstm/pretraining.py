@@ -28,7 +28,7 @@ from sentiment_lstm.batches import (
 from sentiment_lstm.files import write_file
 from sentiment_lstm.foretelling import Foretelling
 from sentiment_lstm.model import SentimentModel
-from sentiment_lstm.recipes import PretrainingSettings
+from sentiment_lstm.recipes.settings import PretrainingSettings
 
 __all__ = ["PRETRAINED", "pretrain"]
 

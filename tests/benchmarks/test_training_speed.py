@@ -15,7 +15,7 @@ import common
 import loops
 from sentiment_lstm.model import SentimentConfig, SentimentModel
 from sentiment_lstm.precision import fast_bfloat16
-from sentiment_lstm.recipes import TrainingSettings
+from sentiment_lstm.recipes.settings import TrainingSettings
 from tests.benchmarks.results import read
 
 

@@ -8,11 +8,7 @@ import pytest
 
 from sentiment_lstm.errors import RecipeError
 from sentiment_lstm.recipes import (
-    SECTIONS,
-    ModelSettings,
     Recipe,
-    TokenSettings,
-    TrainingSettings,
     load_recipe,
     override,
     recipe_from_dict,
@@ -20,6 +16,12 @@ from sentiment_lstm.recipes import (
     recipe_text,
     recipe_toml,
     to_toml,
+)
+from sentiment_lstm.recipes.settings import (
+    SECTIONS,
+    ModelSettings,
+    TokenSettings,
+    TrainingSettings,
 )
 
 

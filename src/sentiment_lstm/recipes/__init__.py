@@ -15,24 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from sentiment_lstm.errors import RecipeError, nearest
-from sentiment_lstm.recipes.settings import (
-    SECTIONS,
-    DistillationSettings,
-    ModelSettings,
-    PretrainingSettings,
-    Recipe,
-    TokenSettings,
-    TrainingSettings,
-)
+from sentiment_lstm.recipes.settings import SECTIONS, Recipe
 
 __all__ = [
-    "SECTIONS",
-    "DistillationSettings",
-    "ModelSettings",
-    "PretrainingSettings",
     "Recipe",
-    "TokenSettings",
-    "TrainingSettings",
     "load_recipe",
     "override",
     "recipe_from_dict",

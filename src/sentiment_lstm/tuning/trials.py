@@ -32,7 +32,8 @@ from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.model.ngram_channel import NgramChannel
 from sentiment_lstm.ngrams import fit_ngram_channel, ngram_logits
 from sentiment_lstm.pretraining import pretrain
-from sentiment_lstm.recipes import Recipe, TokenSettings
+from sentiment_lstm.recipes import Recipe
+from sentiment_lstm.recipes.settings import TokenSettings
 from sentiment_lstm.temperature import fit_blend
 from sentiment_lstm.tokens import load_tokenizer
 from sentiment_lstm.trainer import SentimentTrainer, make_trainer
