@@ -83,7 +83,7 @@ def _allocate(
     names: Sequence[str],
     colours: Sequence[str],
     line: Sequence[Point],
-    sides: Sequence[str],
+    sides: list[str],
 ) -> tuple[list[Any], list[Any]]:
     across, up = map(list, zip(*points, strict=True))
     lines: list[list[float]] = list(map(list, zip(*line, strict=True))) if len(line) > 1 else []
@@ -102,7 +102,7 @@ def _allocate(
         linewidth=0.6,
         max_distance=0.6,
         nbr_candidates=800,
-        direction=list(sides),
+        direction=sides,
         min_distance=0.03,
         # True makes it lay names over points and the line where many stand close together.
         avoid_label_lines_overlap=False,
@@ -139,7 +139,8 @@ def _count_overlaps(
         if leader is not None:
             # Its point may lie on the line.
             ends = np.asarray(leader.vertices)
-            inner = Path(ends.mean(axis=0) + _INNER_SHARE * (ends - ends.mean(axis=0)))
+            middle = ends.mean(axis=0)
+            inner = Path(middle + _INNER_SHARE * (ends - middle))
             found += sum(
                 path is not None and path.intersects_path(inner, filled=False)
                 for path in (steps, *paths[row + 1 :])

@@ -29,6 +29,7 @@ LIGHT = [
     "sentiment_lstm.ordinal",
     "sentiment_lstm.metric_pictures",
     "sentiment_lstm.metrics",
+    "sentiment_lstm.ranges",
     "sentiment_lstm.recipes",
     "sentiment_lstm.reliability",
     "sentiment_lstm.report",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sentiment_lstm.errors import RecipeError
+from sentiment_lstm.ranges import check_range
 
 __all__ = ["MAX_WINDOW_TOKENS", "MIN_WINDOW_TOKENS", "FinetuningSettings"]
 
@@ -29,22 +29,13 @@ class FinetuningSettings:
     validation_size: float = 0.1  # share of train; 0 trains on all of it
 
     def __post_init__(self) -> None:
-        for key, holds, expected in (
-            ("epochs", self.epochs >= 1, "at least 1"),
-            ("batch_size", self.batch_size >= 1, "at least 1"),
-            ("learning_rate", 0 < self.learning_rate < 1, "above 0 and below 1"),
-            ("hidden_dropout", 0 <= self.hidden_dropout < 1, "at least 0 and below 1"),
-            ("weight_decay", self.weight_decay >= 0, "at least 0"),
-            ("warmup_share", 0 <= self.warmup_share < 1, "at least 0 and below 1"),
-            ("max_gradient_norm", self.max_gradient_norm >= 0, "at least 0"),
-            (
-                "max_length_tokens",
-                self.max_length_tokens >= MIN_WINDOW_TOKENS,
-                f"at least {MIN_WINDOW_TOKENS} tokens",
-            ),
-            ("window_limit", self.window_limit >= 0, "at least 0"),
-            ("validation_size", 0 <= self.validation_size < 1, "at least 0 and below 1"),
-        ):
-            if not holds:
-                name = key.removesuffix("_tokens").replace("_", " ")
-                raise RecipeError(f"The {name} is {getattr(self, key)!r}; expected {expected}.")
+        check_range("The epochs", self.epochs, low=1)
+        check_range("The batch size", self.batch_size, low=1)
+        check_range("The learning rate", self.learning_rate, above=0, below=1)
+        check_range("The hidden dropout", self.hidden_dropout, low=0, below=1)
+        check_range("The weight decay", self.weight_decay, low=0)
+        check_range("The warmup share", self.warmup_share, low=0, below=1)
+        check_range("The max gradient norm", self.max_gradient_norm, low=0)
+        check_range("The max length", self.max_length_tokens, low=MIN_WINDOW_TOKENS, unit="tokens")
+        check_range("The window limit", self.window_limit, low=0)
+        check_range("The validation size", self.validation_size, low=0, below=1)

@@ -21,7 +21,7 @@ from sentiment_lstm.hub import hub_options
 from sentiment_lstm.precision import fast_bfloat16
 from sentiment_lstm.tokens import embedded_bert_folder, load_tokenizer, with_markup_rule
 
-__all__ = ["EMBEDDED", "load_classifier", "load_encoder"]
+__all__ = ["EMBEDDED", "load_encoder", "load_pretrained"]
 
 EMBEDDED = "embedded"
 _ATTENTION_DROPOUTS = (
@@ -60,7 +60,8 @@ def load_encoder(
         for name in _HIDDEN_DROPOUTS:
             if hasattr(config, name):
                 setattr(config, name, settings.hidden_dropout)
-        model, info = load_classifier(
+        model, info = load_pretrained(
+            AutoModelForSequenceClassification,
             place,
             **options,
             config=config,
@@ -87,12 +88,16 @@ def load_encoder(
     return model, tokenizer
 
 
-def load_classifier(
+def load_pretrained(
+    kind: Any,  # noqa: ANN401 - an automatic class of `transformers`, such as `AutoModel`
     place: str | Path,
     **options: Any,  # noqa: ANN401 - of `from_pretrained`
 ) -> tuple[Any, dict[str, Any]]:  # the model is untyped, as `transformers` mistypes its `to`
-    """Load a sequence classifier in float32, from safetensors alone, and what its file lacks."""
-    return AutoModelForSequenceClassification.from_pretrained(
+    """Load a model in float32, from safetensors alone, and what its file lacks.
+
+    A pickle, the other format of the hub, could run code.
+    """
+    return kind.from_pretrained(
         place, use_safetensors=True, output_loading_info=True, dtype=torch.float32, **options
     )
 

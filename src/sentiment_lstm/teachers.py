@@ -25,12 +25,12 @@ import datasets
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from sentiment_lstm import artefact
 from sentiment_lstm.calibration import softmax
 from sentiment_lstm.encoder_settings import MAX_WINDOW_TOKENS
-from sentiment_lstm.encoders import load_classifier
+from sentiment_lstm.encoders import load_pretrained
 from sentiment_lstm.errors import ModelError, one_line
 from sentiment_lstm.hub import hub_options
 from sentiment_lstm.precision import in_fast_precision
@@ -236,7 +236,7 @@ def _load_transformers(spec: str) -> tuple[PreTrainedModel, Any]:
     options: dict[str, Any] = hub_options(spec)
     try:
         with quiet_libraries():
-            model, info = load_classifier(spec, **options)
+            model, info = load_pretrained(AutoModelForSequenceClassification, spec, **options)
             tokenizer = AutoTokenizer.from_pretrained(spec, **options)
     except Exception as error:  # a damaged file ends in whatever its reader raises
         raise ModelError(

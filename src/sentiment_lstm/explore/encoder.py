@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
-from sentiment_lstm.errors import ModelError
+from sentiment_lstm.encoders import load_pretrained
+from sentiment_lstm.errors import ModelError, first_line
 from sentiment_lstm.explore.words import Word, merge_word_pieces
 from sentiment_lstm.hub import hub_options
 from sentiment_lstm.quiet import quiet_libraries
@@ -77,13 +78,7 @@ def load_encoder(source: str | Path | None = None) -> Encoder:
     try:
         with quiet_libraries():
             tokenizer = AutoTokenizer.from_pretrained(name, **options)
-            model, info = AutoModel.from_pretrained(
-                name,
-                dtype=torch.float32,
-                use_safetensors=True,  # a pickle could run code
-                output_loading_info=True,
-                **options,
-            )
+            model, info = load_pretrained(AutoModel, name, **options)
     except Exception as error:  # hub, tokenizers, safetensors and torch all raise their own
         reachable = not options["local_files_only"]
         raise _not_loaded(source or _EMBEDDED_NAME, error, remote, reachable) from error
@@ -197,7 +192,7 @@ def embed_texts(
 
 
 def _not_loaded(source: str | Path, error: Exception, remote: bool, reachable: bool) -> ModelError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    reason = first_line(error)
     if not remote:
         return ModelError(
             f"{source}: no encoder could be loaded from this folder ({reason}). It needs "

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sentiment_lstm.encoder_settings import MAX_WINDOW_TOKENS, MIN_WINDOW_TOKENS
-from sentiment_lstm.errors import RecipeError, nearest
+from sentiment_lstm.errors import RecipeError
+from sentiment_lstm.ranges import check_choice, check_range
 
 __all__ = [
     "SECTIONS",
@@ -34,7 +34,7 @@ class TokenSettings:
     fixed_length: bool = False  # pad every review to the maximum
 
     def __post_init__(self) -> None:
-        _check_range("tokens.max_length_tokens", self.max_length_tokens, low=0)
+        check_range("tokens.max_length_tokens", self.max_length_tokens, low=0)
         if self.fixed_length and not self.max_length_tokens:
             raise RecipeError(
                 "tokens.fixed_length is true, but tokens.max_length_tokens is 0: there is no "
@@ -93,24 +93,24 @@ class TrainingSettings:
     sentence_group: int = 1  # sentences or clauses that stand in the place of one review of a batch
 
     def __post_init__(self) -> None:
-        _check_range("training.epochs", self.epochs, low=1)
-        _check_range("training.batch_size", self.batch_size, low=1)
-        _check_range("training.learning_rate", self.learning_rate, above=0)
-        _check_range("training.warmup_share", self.warmup_share, low=0, below=1)
-        _check_range("training.weight_decay", self.weight_decay, low=0)
-        _check_range("training.max_gradient_norm", self.max_gradient_norm, low=0)
-        _check_range("training.label_smoothing", self.label_smoothing, low=0, below=1)
-        _check_range("training.ordinal_slope", self.ordinal_slope, above=0, below=100)
-        _check_range("training.validation_size", self.validation_size, low=0, below=1)
-        _check_range("training.patience", self.patience, low=0)
-        _check_range("training.adversarial_epsilon", self.adversarial_epsilon, low=0)
-        _check_range("training.adversarial_every", self.adversarial_every, low=1)
-        _check_range("training.segments", self.segments, low=0)
-        _check_range("training.sentences", self.sentences, low=0)
-        _check_range("training.negations", self.negations, low=0)
-        _check_range("training.sentence_group", self.sentence_group, low=1)
-        _check_choice("training.schedule", self.schedule, SCHEDULES)
-        _check_choice("training.precision", self.precision, PRECISIONS)
+        check_range("training.epochs", self.epochs, low=1)
+        check_range("training.batch_size", self.batch_size, low=1)
+        check_range("training.learning_rate", self.learning_rate, above=0)
+        check_range("training.warmup_share", self.warmup_share, low=0, below=1)
+        check_range("training.weight_decay", self.weight_decay, low=0)
+        check_range("training.max_gradient_norm", self.max_gradient_norm, low=0)
+        check_range("training.label_smoothing", self.label_smoothing, low=0, below=1)
+        check_range("training.ordinal_slope", self.ordinal_slope, above=0, below=100)
+        check_range("training.validation_size", self.validation_size, low=0, below=1)
+        check_range("training.patience", self.patience, low=0)
+        check_range("training.adversarial_epsilon", self.adversarial_epsilon, low=0)
+        check_range("training.adversarial_every", self.adversarial_every, low=1)
+        check_range("training.segments", self.segments, low=0)
+        check_range("training.sentences", self.sentences, low=0)
+        check_range("training.negations", self.negations, low=0)
+        check_range("training.sentence_group", self.sentence_group, low=1)
+        check_choice("training.schedule", self.schedule, SCHEDULES)
+        check_choice("training.precision", self.precision, PRECISIONS)
         if self.patience and not self.validation_size:
             raise RecipeError(
                 "training.patience needs a validation split to watch, but training.validation_size "
@@ -131,12 +131,12 @@ class PretrainingSettings:
     negatives: int = 512  # words that each true one is told from
 
     def __post_init__(self) -> None:
-        _check_choice("pretraining.objective", self.objective, OBJECTIVES)
-        _check_range("pretraining.epochs", self.epochs, low=1)
-        _check_range("pretraining.batch_size", self.batch_size, low=1)
-        _check_range("pretraining.learning_rate", self.learning_rate, above=0)
-        _check_range("pretraining.distance_tokens", self.distance_tokens, low=1)
-        _check_range("pretraining.negatives", self.negatives, low=1)
+        check_choice("pretraining.objective", self.objective, OBJECTIVES)
+        check_range("pretraining.epochs", self.epochs, low=1)
+        check_range("pretraining.batch_size", self.batch_size, low=1)
+        check_range("pretraining.learning_rate", self.learning_rate, above=0)
+        check_range("pretraining.distance_tokens", self.distance_tokens, low=1)
+        check_range("pretraining.negatives", self.negatives, low=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,16 +157,16 @@ class DistillationSettings:
     teacher_window_limit: int = 0  # windows that it reads of a text, from both ends; 0 reads all
 
     def __post_init__(self) -> None:
-        _check_range("distillation.teacher_epochs", self.teacher_epochs, low=1)
-        _check_range(
+        check_range("distillation.teacher_epochs", self.teacher_epochs, low=1)
+        check_range(
             "distillation.teacher_learning_rate", self.teacher_learning_rate, above=0, below=1
         )
-        _check_range(
+        check_range(
             "distillation.teacher_window_tokens", self.teacher_window_tokens, low=MIN_WINDOW_TOKENS
         )
-        _check_range("distillation.teacher_window_limit", self.teacher_window_limit, low=0)
-        _check_range("distillation.teacher_share", self.teacher_share, low=0, high=1)
-        _check_range("distillation.passage_tokens", self.passage_tokens, low=0)
+        check_range("distillation.teacher_window_limit", self.teacher_window_limit, low=0)
+        check_range("distillation.teacher_share", self.teacher_share, low=0, high=1)
+        check_range("distillation.passage_tokens", self.passage_tokens, low=0)
         if self.labelled_passages and not self.passage_tokens:
             raise RecipeError(
                 "distillation.labelled_passages learns passages of the labelled texts, but "
@@ -222,32 +222,3 @@ SECTIONS = {
     "distillation": DistillationSettings,
     "training": TrainingSettings,
 }
-
-
-def _check_range(
-    name: str,
-    value: float,
-    *,
-    low: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
-    high: float | None = None,
-) -> None:
-    bounds = []
-    if low is not None:
-        bounds.append((value >= low, f"at least {low:g}"))
-    if above is not None:
-        bounds.append((value > above, f"above {above:g}"))
-    if below is not None:
-        bounds.append((value < below, f"below {below:g}"))
-    if high is not None:
-        bounds.append((value <= high, f"at most {high:g}"))
-    if not all(holds for holds, _ in bounds):
-        raise RecipeError(f"{name} is {value!r}; expected {' and '.join(t for _, t in bounds)}.")
-
-
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise RecipeError(
-            f"{name} is {value!r}, expected one of {', '.join(choices)}.{nearest(value, choices)}"
-        )
