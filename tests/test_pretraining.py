@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,7 @@ objective = "language_model"
 epochs = 12
 batch_size = 16
 negatives = 30
+embedding_learning_rate = 2e-2
 """
 
 
@@ -76,8 +78,32 @@ def test_it_learns_changes_embedding_and_lstm_alone_and_is_not_run_twice(
     other = build_model(recipe, load_tokenizer(), ["negative", "positive"])
     assert np.isnan(pretrain(other, [tokenized], SETTINGS, work=tmp_path, seed=0))
     assert torch.equal(other.embedding.weight, model.embedding.weight)
-    longer = PretrainingSettings(**{**SETTINGS.__dict__, "epochs": 6})
+    longer = replace(SETTINGS, epochs=6)
     assert pretrain(model, [tokenized], longer, work=tmp_path / "longer", seed=0) < first
+
+
+def test_the_words_vectors_have_a_learning_rate_of_their_own(
+    tokenized: Dataset, quick_recipe: Recipe, tmp_path: Path
+):
+    def learn(settings: PretrainingSettings, name: str) -> tuple[float, float]:
+        """How far the embedding and the LSTM have moved."""
+        torch.manual_seed(0)
+        model = build_model(quick_recipe, load_tokenizer(), ["negative", "positive"])
+        weights = model.embedding.weight, model.encoder.get_parameter("forwards.0.weight_hh_l0")
+        before = [weight.detach().clone() for weight in weights]
+        pretrain(model, [tokenized], settings, work=tmp_path / name, seed=0)
+        of_embedding, of_lstm = (
+            float((weight.detach() - start).abs().max())
+            for weight, start in zip(weights, before, strict=True)
+        )
+        return of_embedding, of_lstm
+
+    same = learn(SETTINGS, "same")
+    told = replace(SETTINGS, embedding_learning_rate=SETTINGS.learning_rate)
+    assert learn(told, "told") == same
+    of_embedding, of_lstm = learn(replace(SETTINGS, embedding_learning_rate=1e-6), "slow")
+    assert of_embedding < 1e-3 < same[0]
+    assert of_lstm > 1e-3
 
 
 def test_killed_and_called_again_it_ends_with_the_weights_of_an_undisturbed_one(

@@ -92,7 +92,6 @@ def pretrain(
         lr_scheduler_type="cosine",
         warmup_steps=_WARMUP_SHARE,
         max_grad_norm=_MAX_GRADIENT_NORM,
-        optim="adamw_torch_fused",
         save_strategy="steps",
         save_steps=max(steps // _SAVES, 1),
         save_total_limit=1,
@@ -113,6 +112,7 @@ def pretrain(
         train_dataset=segments,  # type: ignore[arg-type]
         data_collator=partial(collate_ragged, pad_token_id=model.config.pad_token_id or 0),
         callbacks=[_LogLosses()],
+        optimizers=(_optimizer(learner, settings), None),
     )
     trainer.remove_callback(PrinterCallback)
     if not progress:
@@ -124,6 +124,19 @@ def pretrain(
     ranks.from_first(lambda: _keep(model, done))
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return losses[-1] if losses else float("nan")
+
+
+def _optimizer(learner: Foretelling, settings: PretrainingSettings) -> torch.optim.Optimizer:
+    """Make AdamW with a learning rate of their own for the words' vectors."""
+    tables = [learner.embedding.weight, learner.targets.weight]
+    rest = [
+        parameter
+        for parameter in learner.parameters()
+        if all(parameter is not table for table in tables)
+    ]
+    rate = settings.embedding_learning_rate or settings.learning_rate
+    groups = [{"params": rest}, {"params": tables, "lr": rate}]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=0.0, fused=True)
 
 
 def _keep(model: SentimentModel, path: Path) -> None:

@@ -127,6 +127,7 @@ class PretrainingSettings:
     epochs: int = 1
     batch_size: int = 256  # segments
     learning_rate: float = 2e-3
+    embedding_learning_rate: float = 0.0  # of the words' vectors, which move seldom; 0: as the rest
     distance_tokens: int = 5  # of `region`: how far ahead it looks
     negatives: int = 512  # words that each true one is told from
 
@@ -135,6 +136,7 @@ class PretrainingSettings:
         check_range("pretraining.epochs", self.epochs, low=1)
         check_range("pretraining.batch_size", self.batch_size, low=1)
         check_range("pretraining.learning_rate", self.learning_rate, above=0)
+        check_range("pretraining.embedding_learning_rate", self.embedding_learning_rate, low=0)
         check_range("pretraining.distance_tokens", self.distance_tokens, low=1)
         check_range("pretraining.negatives", self.negatives, low=1)
 
