@@ -88,7 +88,6 @@ def pretrain(
         ),
         num_train_epochs=settings.epochs,
         max_steps=max_steps or -1,
-        learning_rate=settings.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=_WARMUP_SHARE,
         max_grad_norm=_MAX_GRADIENT_NORM,
