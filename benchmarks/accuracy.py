@@ -25,6 +25,7 @@ Beside the test split, each row is asked for the short sentences of Rotten Tomat
 read none, and for the behavioural cases (`sentiment-lstm behaviour`).
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import time
@@ -32,6 +33,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
+
+from sentiment_lstm.memory import share_one_arena
+
+share_one_arena()  # as the command `train` does; before what is imported next starts threads
 
 import datasets
 import numpy as np

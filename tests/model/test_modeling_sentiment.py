@@ -67,6 +67,26 @@ def test_gradients_of_sum_and_max_are_those_of_plain_operations():
         torch.testing.assert_close(sum_and_max(states, mask)[1], largest.detach())
 
 
+@pytest.mark.parametrize("width", [4, 2**15])
+def test_the_gradient_of_a_maximum_goes_to_the_first_state_that_has_it(width: int):
+    states = torch.zeros(1, width, 2, dtype=torch.bfloat16)
+    states[0, [2, width - 1], 0] = 1.0
+    states[0, width - 1, 1] = 2.0
+    states.requires_grad_()
+    _, largest = sum_and_max(states, torch.ones(1, width, dtype=torch.bool))
+    largest.sum().backward()
+    assert states.grad is not None
+    assert states.grad.nonzero().tolist() == [[0, 2, 0], [0, width - 1, 1]]
+
+
+def test_states_that_are_no_numbers_stay_so_and_break_nothing():
+    states = torch.full((1, 3, 1), torch.nan, requires_grad=True)
+    sums, largest = sum_and_max(states, torch.ones(1, 3, dtype=torch.bool))
+    (sums + largest).sum().backward()
+    assert sums.isnan().all()
+    assert largest.isnan().all()
+
+
 @pytest.mark.parametrize("pooling", ["mean", "max", "mean_max"])
 def test_pooling_by_segments_agrees_with_pooling_the_states_in_reading_order(pooling: str):
     model = small_model(pooling=pooling, segment_length=8, num_hidden_layers=2)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -140,3 +142,35 @@ def test_layers_on_layers_are_read_side_by_side(two_threads: None):
 
     for one, two in zip(read(1), read(2), strict=True):
         torch.testing.assert_close(one, two)
+
+
+# A process of its own: what threads the others' tests have started would count.
+_COUNT_THREADS = """
+import os
+import torch
+from sentiment_lstm.model.side_by_side import side_by_side
+
+torch.set_num_threads(2)
+counts = []
+
+def count(values):
+    counts.append(len(os.listdir("/proc/self/task")))
+    return (values * 2,)
+
+values = torch.ones(2**20, requires_grad=True)
+values.detach().sum()  # both of PyTorch's threads have something to do
+count(values)
+((first,), (second,)) = side_by_side([count, count], [values])
+(first + second).sum().backward()
+assert values.grad.eq(4).all()
+print(*counts)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PyTorch has another OpenMP elsewhere")
+def test_no_idle_thread_of_openmp_is_left_beside_the_tasks():
+    ran = subprocess.run(
+        [sys.executable, "-c", _COUNT_THREADS], capture_output=True, text=True, check=True
+    )
+    before, *inside = map(int, ran.stdout.split())
+    assert inside == [before + 1, before + 1]  # two for the tasks more, and one of OpenMP's less

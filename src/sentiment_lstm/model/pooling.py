@@ -73,8 +73,9 @@ class _SumAndMax(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401
-        largest, where = _barred(states, mask).max(1)  # (R, D * H)
-        ctx.save_for_backward(mask, where)
+        barred = _barred(states, mask)
+        largest = barred.amax(1)  # (R, D * H)
+        ctx.save_for_backward(mask, _first_place(barred, largest))
         ctx.dtype = states.dtype
         return _sums(states, mask), largest.float()
 
@@ -90,6 +91,19 @@ class _SumAndMax(torch.autograd.Function):
 def _sums(states: Tensor, mask: Tensor) -> Tensor:
     weights = mask.to(states.dtype).unsqueeze(1)  # (R, 1, W)
     return torch.bmm(weights, states).squeeze(1).float()
+
+
+def _first_place(states: Tensor, largest: Tensor) -> Tensor:
+    """Find where each unit is first at its largest: (R, W, D * H), (R, D * H) -> (R, D * H) int64.
+
+    What `max` gives beside the maxima, in a third of the time, since that goes number by number.
+    """
+    width = states.shape[1]
+    dtype = torch.int16 if width <= torch.iinfo(torch.int16).max else torch.int32  # less to write
+    ahead = torch.arange(width, 0, -1, dtype=dtype, device=states.device)  # (W,)
+    most = ((states == largest.unsqueeze(1)) * ahead.unsqueeze(1)).amax(1)
+    # Where a state is not a number nothing equals the largest; the place is to be one all the same.
+    return (width - most.long()).clamp_(max=width - 1)
 
 
 def _barred(states: Tensor, mask: Tensor) -> Tensor:
