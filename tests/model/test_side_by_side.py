@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import subprocess
 import sys
 import threading
@@ -174,3 +175,27 @@ def test_no_idle_thread_of_openmp_is_left_beside_the_tasks():
     )
     before, *inside = map(int, ran.stdout.split())
     assert inside == [before + 1, before + 1]  # two for the tasks more, and one of OpenMP's less
+
+
+_FORK = """
+import os, signal
+import torch
+from sentiment_lstm.model.side_by_side import side_by_side
+
+torch.set_num_threads(2)
+torch.ones(2**20).sum()  # both of PyTorch's threads have something to do
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    values = torch.ones(4, requires_grad=True)
+    ((first,), (second,)) = side_by_side([lambda x: (x * 2,)] * 2, [values])
+    (first + second).sum().backward()
+    os._exit(0 if values.grad.eq(4).all() else 1)
+print(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+def test_tasks_run_in_a_fork_of_a_process_whose_threads_it_has_not():
+    ran = subprocess.run([sys.executable, "-c", _FORK], capture_output=True, text=True, check=True)
+    assert int(ran.stdout) == 0

@@ -20,6 +20,7 @@ Task = Callable[..., tuple[Tensor, ...]]
 _Found = TypeVar("_Found")
 
 _PAUSE_SOFT = 1  # omp_pause_soft, of omp.h
+_FIRST_PROCESS = os.getpid()  # its forks have none of its threads
 
 
 def side_by_side(
@@ -93,9 +94,11 @@ def _in_threads(
     """Do the work for every task, in a thread each, with a core for each of them.
 
     PyTorch's own threads spin for some milliseconds after every operation, ready for the next one,
-    and would be one too many. They are ended, and start again, in less than a tenth of one.
+    and would be one too many. They are ended, and start again, in less than a tenth of one. Not in
+    a fork, where OpenMP would wait for ever for threads that are not there.
     """
-    _openmp_pause()(_PAUSE_SOFT)
+    if os.getpid() == _FIRST_PROCESS:
+        _openmp_pause()(_PAUSE_SOFT)
     return list(workers.map(work, *of_tasks))
 
 
