@@ -12,6 +12,7 @@ from rich.table import Table
 
 from sentiment_lstm.cli import options
 from sentiment_lstm.cli.training_reviews import load_training_reviews
+from sentiment_lstm.memory import share_one_arena
 
 if TYPE_CHECKING:
     from sentiment_lstm.tuning.search import TuningResult
@@ -88,6 +89,7 @@ def tune(
     split_seed: options.SplitSeed = 0,
 ) -> None:
     """Search the settings with which a recipe does best on held-out validation reviews."""
+    share_one_arena()
     console = Console(highlight=False, soft_wrap=True)
     with console.status("Loading the libraries and the reviews"):
         from sentiment_lstm.tuning.study import check_optuna, rank
