@@ -17,8 +17,10 @@ def brute_force_loss(learner: Foretelling, input_ids: torch.Tensor, negatives: t
     offset = learner.bias - (learner.drawn * learner.negatives).log()
     for direction, head in enumerate(learner.heads):
         ids = input_ids if direction == 0 else input_ids.flip(0)
-        lstm = (learner.encoder.forwards, learner.encoder.backwards)[direction][0]
-        states = lstm(learner.embedding(ids)[None])[0][0]
+        states = learner.embedding(ids)[None]
+        for lstm in (learner.encoder.forwards, learner.encoder.backwards)[direction]:
+            states = lstm(states)[0]
+        states = states[0]
         for place in range(len(ids)):
             for ahead in range(1, learner.distance + 1):
                 if place + ahead >= len(ids):
@@ -33,8 +35,12 @@ def brute_force_loss(learner: Foretelling, input_ids: torch.Tensor, negatives: t
 
 
 @pytest.mark.parametrize("objective", ["language_model", "region"])
-def test_the_loss_is_that_of_every_word_told_from_the_drawn_ones(objective: str):
-    model = small_model(segment_length=16)
+@pytest.mark.parametrize("bidirectional", [True, False])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_loss_is_that_of_every_word_told_from_the_drawn_ones(
+    objective: str, bidirectional: bool, layers: int
+):
+    model = small_model(segment_length=16, bidirectional=bidirectional, num_hidden_layers=layers)
     counts = np.arange(1, 51)
     settings = PretrainingSettings(objective=objective, distance_tokens=3, negatives=12)
     learner = Foretelling(model, counts, settings).eval()
@@ -60,6 +66,17 @@ def test_its_gradients_are_those_of_that_loss():
     for name, one, other in zip(names, ours, theirs, strict=True):
         assert other.abs().max() > 0, name
         torch.testing.assert_close(one, other, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_of_two_layers_that_read_both_ways_the_first_learns_and_the_second_waits():
+    model = small_model(segment_length=16, bidirectional=True, num_hidden_layers=2)
+    before = {name: value.clone() for name, value in model.encoder.state_dict().items()}
+    learner = Foretelling(model, np.arange(1, 51), SETTINGS)
+    optimizer = torch.optim.SGD(learner.parameters(), lr=0.1)
+    learner(*ragged_batch(9, 5))["loss"].backward()
+    optimizer.step()
+    for name, value in model.encoder.state_dict().items():
+        assert torch.equal(value, before[name]) is (".1." in name), name
 
 
 def test_padding_of_a_batch_changes_no_loss():

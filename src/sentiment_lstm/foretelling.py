@@ -36,7 +36,8 @@ class Foretelling(nn.Module):
     their squared loss). Going backward, the next ones are those before.
 
     Args:
-        model: its embedding and encoder are trained in place; the rest is left alone.
+        model: its embedding and encoder are trained in place, of the latter the layers that have
+            not read the words to foretell; the rest is left alone.
         counts: (V,) how often each word piece occurs in the texts.
         settings: the recipe's.
     """
@@ -49,7 +50,7 @@ class Foretelling(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = model.embedding
-        self.encoder = model.encoder
+        self.encoder = model.encoder.causal()  # a word that was read is no word to foretell
         embedding_size, hidden_size = model.config.embedding_size, model.config.hidden_size
         directions = 2 if model.config.bidirectional else 1
         self.heads = nn.ModuleList(

@@ -102,6 +102,27 @@ class SegmentLSTM(nn.Module):
             [*_parameters(forwards, backwards), *parameters],
         )
 
+    def causal(self) -> SegmentLSTM:
+        """Give what has read, at each token, no further than that token in its own direction.
+
+        That is all of it in one direction. In two it is the first layer, weights shared: every
+        other one reads the states of both, which together know the whole segment.
+        """
+        if len(self.forwards) == 1 or not len(self.backwards):
+            return self
+        first: Any = self.forwards[0]
+        with torch.device("meta"):  # for the shared weights to take the place of its own
+            lowest = SegmentLSTM(
+                first.input_size,
+                first.hidden_size,
+                num_layers=1,
+                bidirectional=True,
+                dropout=0.0,
+            )
+        lowest.forwards, lowest.backwards = self.forwards[:1], self.backwards[:1]
+        lowest.low_precision = self.low_precision
+        return lowest
+
     def _backwards(self) -> list[nn.Module | None]:
         return list(self.backwards) or [None] * len(self.forwards)
 
