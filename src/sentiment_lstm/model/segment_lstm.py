@@ -56,8 +56,8 @@ class SegmentLSTM(nn.Module):
         Returns:
             (R, W, D * H) float32; what stands at padding has no meaning.
         """
-        directions = [states for (states,) in self.directions(embedded, mask)]
-        return self._joined(directions, mask)
+        states = [states for (states,) in self.directions(embedded, mask)]
+        return _as_read(0, states, reverse_within_length(mask))
 
     def directions(
         self,
@@ -87,18 +87,18 @@ class SegmentLSTM(nn.Module):
             is in training, else float32.
         """
         reversal = reverse_within_length(mask)  # (R, W)
-        states = embedded
+        below = [embedded]
         for forwards, backwards in zip(self.forwards[:-1], self._backwards(), strict=False):
             read = side_by_side(
-                self._tasks(forwards, backwards, reversal),
-                [states],
+                self._tasks(forwards, backwards, reversal, below=len(below)),
+                below,
                 _parameters(forwards, backwards),
             )
-            states = self.dropout(self._joined([found for (found,) in read], mask))
+            below = [self.dropout(states) for (states,) in read]
         forwards, backwards = self.forwards[-1], self._backwards()[-1]
         return side_by_side(
-            self._tasks(forwards, backwards, reversal, then),
-            [states, *also],
+            self._tasks(forwards, backwards, reversal, then, below=len(below)),
+            [*below, *also],
             [*_parameters(forwards, backwards), *parameters],
         )
 
@@ -132,26 +132,21 @@ class SegmentLSTM(nn.Module):
         backwards: nn.Module | None,
         reversal: Tensor,
         then: Callable[..., tuple[Tensor, ...]] | None = None,
+        *,
+        below: int,
     ) -> list[Callable[..., tuple[Tensor, ...]]]:
-        """What each direction of a layer does, from the states of the layer below."""
+        """What each direction of a layer does with the first `below` tensors that it is given."""
         low = self.low_precision and self.training
 
-        def read(direction: int, states: Tensor, *also: Tensor) -> tuple[Tensor, ...]:
+        def read(direction: int, *given: Tensor) -> tuple[Tensor, ...]:
+            states = _as_read(direction, given[:below], reversal)
+            lstm = forwards if direction == 0 else backwards
+            assert lstm is not None
             with torch.autocast(states.device.type, dtype=torch.bfloat16, enabled=low):
-                if direction == 0:
-                    states = forwards(states)[0]
-                elif backwards is not None:
-                    states = backwards(_reordered(states, reversal))[0]
-            return (states,) if then is None else then(direction, states, *also)
+                states = lstm(states)[0]
+            return (states,) if then is None else then(direction, states, *given[below:])
 
         return [partial(read, number) for number in range(1 if backwards is None else 2)]
-
-    def _joined(self, directions: Sequence[Tensor], mask: Tensor) -> Tensor:
-        """Put the states of the directions side by side, in the order of the text."""
-        if len(directions) == 1:
-            return directions[0]
-        forward, backward = directions
-        return torch.cat([forward, _reordered(backward, reverse_within_length(mask))], dim=2)
 
 
 def _parameters(*modules: nn.Module | None) -> list[Tensor]:
@@ -241,6 +236,25 @@ def pad_to_common_shape(rows: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     step = 1 << max(count.bit_length() - _ROW_BITS, 0)
     padding = (0, -width % _WIDTH_STEP, 0, -count % step)
     return functional.pad(rows, padding), functional.pad(mask, padding)
+
+
+def _as_read(direction: int, below: Sequence[Tensor], reversal: Tensor) -> Tensor:
+    """Put what stands below a layer into the order in which one of its directions reads.
+
+    Args:
+        direction: 0 reads forward, 1 backward.
+        below: embedded tokens (R, W, E), or the states of each direction (R, W, H), in the order in
+            which it has read.
+        reversal: (R, W) int64, from :func:`reverse_within_length`.
+
+    Returns:
+        (R, W, E), or (R, W, D * H), the states of the directions side by side.
+    """
+    ordered = [
+        states if direction == order else _reordered(states, reversal)
+        for order, states in enumerate(below)
+    ]
+    return ordered[0] if len(ordered) == 1 else torch.cat(ordered, dim=2)
 
 
 def _reordered(states: Tensor, index: Tensor) -> Tensor:
