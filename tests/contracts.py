@@ -16,6 +16,7 @@ POOLINGS = [
     {"pooling": "mean", "segment_length": 16},
     {"pooling": "max", "segment_length": 16},
     {"pooling": "mean_max", "segment_length": 16},
+    {"pooling": "mean_max", "segment_length": 16, "num_hidden_layers": 2},
     {"pooling": "mean_max", "segment_length": None, "bidirectional": False},
     {"pooling": "attention", "segment_length": 16, "num_hidden_layers": 2},
 ]
