@@ -2,6 +2,7 @@
 .PHONY: setup demo test lint fix bench bundle page docs clean
 .DEFAULT_GOAL := help
 
+RECIPE ?= default
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -29,7 +30,7 @@ $(VENV)/.installed: pyproject.toml requirements/constraints.txt requirements/emb
 	touch $@
 
 demo: setup
-	$(BIN)/sentiment-lstm train movie-reviews --output demo/model --skip-test --restart
+	$(BIN)/sentiment-lstm train movie-reviews --recipe $(RECIPE) --output demo/model --skip-test --restart
 	$(BIN)/sentiment-lstm evaluate demo/model movie-reviews --output demo/report
 	$(BIN)/sentiment-lstm export demo/model
 	$(BIN)/sentiment-lstm predict demo/model \
