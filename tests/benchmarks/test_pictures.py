@@ -147,6 +147,21 @@ def test_a_perfect_classifier_and_a_lone_one_can_be_drawn(measured: Path):
     assert box.y0 < y < box.y1 - 5  # in pixels: not on the edge
 
 
+def test_the_headlines_are_about_the_recipe_wherever_it_was_measured(measured: Path):
+    content = read(measured)
+    content["runs"] = content["runs"][:1] * 2
+    here, elsewhere = content["runs"] = json.loads(json.dumps(content["runs"]))
+    here |= {"row": "tfidf", "title": "TF-IDF", "accuracy": 0.91}
+    elsewhere |= {"row": "default", "title": "LSTM, recipe default", "accuracy": 0.9375}
+    elsewhere["conditions"]["machine"]["cpu"] = "abacus"
+    content["runs"].append({**here, "seed": here["seed"] + 1})  # most of the runs are of here
+    for over in ("training", "prediction"):
+        assert "93.8 %" in pictures.draw_accuracy(content, over)._suptitle.get_text()
+    content["runs"].append({**here, "row": "default", "accuracy": 0.925})
+    for over in ("training", "prediction"):
+        assert "92.5 %" in pictures.draw_accuracy(content, over)._suptitle.get_text()
+
+
 def test_the_headlines_say_what_was_measured(measured: Path):
     content = records.read_records(measured / "accuracy.json")
     assert content is not None
