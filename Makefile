@@ -30,7 +30,7 @@ $(VENV)/.installed: pyproject.toml requirements/constraints.txt requirements/emb
 	touch $@
 
 demo: setup
-	$(BIN)/sentiment-lstm train movie-reviews --recipe $(RECIPE) --output demo/model --skip-test --restart
+	$(BIN)/sentiment-lstm train movie-reviews --output demo/model --recipe $(RECIPE) --skip-test --restart
 	$(BIN)/sentiment-lstm evaluate demo/model movie-reviews --output demo/report
 	$(BIN)/sentiment-lstm export demo/model
 	$(BIN)/sentiment-lstm predict demo/model \

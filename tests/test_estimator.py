@@ -66,7 +66,7 @@ def test_three_classes_of_integers():
     marks = {3: "good", 1: "bad", 2: "middling"}
     numbers = np.array([3, 1, 2] * 30)
     rows = [f"a {marks[number]} film" for number in numbers]
-    model = small(overrides=[*SMALL, "training.epochs=4"]).fit(rows, numbers)
+    model = small(overrides=[*SMALL, "training.epochs=15"]).fit(rows, numbers)
     assert model.classes_.tolist() == [1, 2, 3]
     assert model.predict(rows[:3]).tolist() == [3, 1, 2]
     assert model.decision_function(rows[:3]).shape == (3, 3)

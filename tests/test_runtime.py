@@ -116,6 +116,11 @@ def test_onnx_runtime_reports_to_nobody_unless_it_is_asked_to(
     assert any(path.name == "deviceid" for path in tmp_path.rglob("*")) == reports
 
 
+def test_a_word_keeps_the_accent_on_its_last_letter(classifier: OnnxClassifier):
+    (explanation,) = classifier.explain(["un e\u0301te\u0301 fini"])
+    assert [word.text for word in explanation.words] == ["un", "e\u0301te\u0301", "fini"]
+
+
 def test_contributions_sum_to_the_logit_and_point_into_the_text(
     classifier: OnnxClassifier, exported: Path
 ):

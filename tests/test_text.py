@@ -11,6 +11,7 @@ from sentiment_lstm.text import (
     is_blank,
     sentences,
     shorten,
+    with_marks,
     without_markup,
 )
 
@@ -87,3 +88,17 @@ def test_a_line_break_mark_becomes_a_space_or_as_many_as_keep_the_rest_in_place(
     assert len(kept) == len(text)
     assert kept.index("Two") == text.index("Two")
     assert "br" not in kept.lower()
+
+
+@pytest.mark.parametrize(
+    ("text", "end", "whole"),
+    [
+        ("cafe\u0301 noir", 4, 5),
+        ("\u0641\u064a\u0644\u0645\u0651\u064c", 4, 6),  # Arabic: a letter with two signs
+        ("\u2764\ufe0f!", 1, 2),  # a heart, and the sign that makes an emoji of it
+        ("cafe noir", 4, 4),
+        ("caf\u00e9", 4, 4),
+    ],
+)
+def test_accents_of_their_own_belong_to_the_word_before_them(text: str, end: int, whole: int):
+    assert with_marks(text, end) == whole

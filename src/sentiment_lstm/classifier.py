@@ -21,7 +21,7 @@ from sentiment_lstm.errors import ModelError, TextError
 from sentiment_lstm.explain.occlusion import TokenScore, occlusion
 from sentiment_lstm.ordinal import expected_values
 from sentiment_lstm.reliability import softmax
-from sentiment_lstm.text import check_texts, is_blank
+from sentiment_lstm.text import check_texts, is_blank, with_marks
 
 __all__ = [
     "MAX_CHARACTERS",
@@ -375,6 +375,7 @@ def word_scores(
         if merged and word == last:
             start, score = merged[-1].start, merged[-1].score + score
             merged.pop()
+        end = with_marks(text, end)
         merged.append(TokenScore(start=start, end=end, text=text[start:end], score=score))
         last = word
     return merged

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
@@ -20,6 +21,7 @@ __all__ = [
     "is_encodable",
     "sentences",
     "shorten",
+    "with_marks",
     "without_markup",
 ]
 
@@ -40,6 +42,18 @@ def without_markup(text: str, *, keep_offsets: bool = False) -> str:
     if keep_offsets:
         return _MARKUP.sub(lambda match: " " * len(match.group()), text)
     return _MARKUP.sub(" ", text)
+
+
+def with_marks(text: str, end: int) -> int:
+    """Give the end of a word together with the accents and vowel signs that hang on its last letter.
+
+    Args:
+        text: in which the word stands.
+        end: behind its last letter, where a tokenizer that drops the signs sees its end.
+    """
+    while end < len(text) and unicodedata.category(text[end]) == "Mn":
+        end += 1
+    return end
 
 
 def is_blank(text: str) -> bool:

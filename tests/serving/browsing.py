@@ -18,6 +18,11 @@ AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 GOOD, BAD = "a moving and beautifully acted film", "dull , lifeless and far too long"
+SHOWN = """() => {
+    const words = document.querySelector('#words').cloneNode(true);
+    words.querySelectorAll('.hidden').forEach((note) => note.remove());
+    return words.textContent;
+}"""
 CSV = (
     "id,review,note\r\n"
     f'1,"{GOOD}, ""truly""\r\nand twice over",first\r\n'
@@ -57,10 +62,15 @@ def enter(page: Page, text: str) -> None:
     """Type a text at once and wait for its answer."""
     page.fill("#text", text)
     page.wait_for_function(
-        "text => document.querySelector('#words').textContent.includes(text.slice(0, 20))"
+        f"text => ({SHOWN})().includes(text.slice(0, 20))"
         " && !document.querySelector('#answer').hidden",
         arg=text.split()[0],
     )
+
+
+def shown_text(page: Page) -> str:
+    """The text among the words, without what is there for screen readers alone."""
+    return page.evaluate(SHOWN)
 
 
 def upload(page: Page, content: str = CSV) -> None:

@@ -9,6 +9,7 @@ const PUNCTUATION = /^[!-/:-@[-`{-~\p{P}]$/u;
 const SPECIAL = /(\[(?:CLS|SEP|PAD|UNK|MASK)\])/; // found in a text as they stand, in capitals
 // Without the three that BERT's tokenizer drops, joining what stands on either side.
 const SPACE = /^[^\S\v\f\uFEFF]$/u;
+const MARKS = /\p{Mn}*/uy; // accents and vowel signs that hang on the letter before them
 const DROPPED = /^[\p{Cc}\p{Cf}\p{Co}\p{Cn}\uFFFD\p{Mn}]$/u;
 const CHINESE =
   /^[\u4E00-\u9FFF\u3400-\u4DBF\u{20000}-\u{2A6DF}\u{2A700}-\u{2CEAF}\uF900-\uFAFF\u{2F800}-\u{2FA1F}]$/u;
@@ -42,7 +43,9 @@ export function wordsOf(text, tokens) {
       pull += token.pull;
       covered += token.unknown ? length : [...token.piece.replace(/^##/, "")].length;
     } while (covered < length && next < tokens.length && tokens[next].piece.startsWith("##"));
-    words.push({ start, end, text: text.slice(start, end), pull });
+    MARKS.lastIndex = end;
+    const whole = end + MARKS.exec(text)[0].length;
+    words.push({ start, end: whole, text: text.slice(start, whole), pull });
   }
   return words;
 }
