@@ -48,6 +48,7 @@ __all__ = [
     "run_script",
     "sample",
     "text_table",
+    "units",
     "write_json",
     "write_text",
 ]
@@ -264,6 +265,12 @@ def run_script(command: Callable[..., None]) -> None:
         message = f"[bold red]Error:[/] {escape(str(error))}"
         Console(stderr=True).print(message, highlight=False, soft_wrap=True)
         sys.exit(2)
+
+
+def units(model: Mapping[str, Any]) -> str:
+    """Say how wide the layers of a recorded recipe's model are: `128 units`, `2 x 128 units`."""
+    layers = model["num_hidden_layers"]
+    return f"{f'{layers} x ' if layers > 1 else ''}{model['hidden_size']} units"
 
 
 def _git(*arguments: str) -> str:

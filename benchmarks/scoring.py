@@ -51,6 +51,7 @@ from common import (
     package_versions,
     read_json,
     run_script,
+    units,
     write_json,
     write_text,
 )
@@ -159,7 +160,7 @@ def scoring(
 def _curve_name(model: Path) -> str:
     """Name a model by its recipe, and by the width, which a recipe may change."""
     recipe = artefact.read_json(model / artefact.TRAINING)["recipe"]
-    return f"{recipe['name']}, {recipe['model']['hidden_size']} units"
+    return f"{recipe['name']}, {units(recipe['model'])}"
 
 
 def _compare(

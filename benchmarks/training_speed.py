@@ -52,6 +52,7 @@ from common import (
     run_script,
     sample,
     text_table,
+    units,
     write_json,
     write_text,
 )
@@ -208,14 +209,11 @@ def _matmuls(seed: int, precision: torch.dtype) -> Callable[[], None]:
 def _markdown(content: dict[str, Any]) -> str:
     machine = machine_line(content["machine"], content["threads"])
     versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
-    layers, units = (
-        content["recipe"]["model"][name] for name in ("num_hidden_layers", "hidden_size")
-    )
     return (
         f"{markdown_table(_HEAD, _cells(content))}\n"
         f"{content['reviews']:,} reviews ({content['tokens']:,} tokens) of `{content['source']}`, "
-        f"recipe {content['recipe']['name']} with {layers} layer{'s' * (layers > 1)} of {units} "
-        f"units, seed {content['seed']}; the rivals took turns, "
+        f"recipe {content['recipe']['name']} with {units(content['recipe']['model'])}, "
+        f"seed {content['seed']}; the rivals took turns, "
         f"and the median of {content['rounds']} timed passes counts; {machine}; "
         f"{versions}. GFLOP/s are the LSTM's on real tokens; the limit is a matrix "
         f"multiplication of size {_MATMUL_SIZE} in the same precision. Each reads a batch once; "

@@ -10,7 +10,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from numpy.typing import NDArray
 
 from sentiment_lstm.errors import DataError
-from sentiment_lstm.lessons import draw_sentences, prepare_lessons
+from sentiment_lstm.lessons import draw_sentences, first_and_last_sentences, prepare_lessons
 from sentiment_lstm.negation import draw_clauses, opposite, polar_words
 from sentiment_lstm.passages import cut_into_passages
 from sentiment_lstm.recipes import Recipe, override
@@ -208,3 +208,19 @@ def test_sentences_are_drawn_from_many_reviews_once_each_and_keep_their_label(
     }
     two = draw_sentences([reviews], 2, features=train.features)
     assert sorted(two["label"]) == [0, 1], "of two sentences, each comes from a review of its own"
+
+
+def test_reviews_are_quoted_by_their_first_and_their_last_sentence():
+    texts = [
+        "I liked this one. The plot is set in Rome. Go and see it!",
+        "Hm. An awful lot of noise.",  # the first sentence is too short to say anything
+        "No.",
+    ]
+    reviews = Dataset.from_dict({"text": texts, "label": [1, 0, 0]})
+    found = first_and_last_sentences(reviews, 10)
+    assert dict(zip(found["text"], found["label"], strict=True)) == {
+        "I liked this one.": 1,
+        "Go and see it!": 1,
+        "An awful lot of noise.": 0,
+    }
+    assert len(first_and_last_sentences(reviews, 1)) == 1

@@ -3,8 +3,8 @@
 One temperature, and no more, is the rule: it moves no decision, and a few thousand validation
 reviews fit it about as well as they could. A bias a class is added where the validation reviews
 themselves show that it helps on reviews that it was not fitted on. Short texts get both by
-themselves, fitted to sentences of the validation reviews: what makes a review positive on balance
-is no measure for one of its sentences.
+themselves, fitted to sentences of the validation reviews, those with which they begin and end: what
+makes a review positive on balance is no measure for one of its sentences.
 """
 
 from __future__ import annotations

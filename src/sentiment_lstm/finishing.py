@@ -18,7 +18,7 @@ from sentiment_lstm.card import model_card
 from sentiment_lstm.data.rows import TRAIN, VALIDATION
 from sentiment_lstm.evaluation import Evaluation, evaluate
 from sentiment_lstm.figures import plot_learning_curves
-from sentiment_lstm.lessons import Lessons, draw_sentences
+from sentiment_lstm.lessons import Lessons, first_and_last_sentences
 from sentiment_lstm.model import SentimentModel
 from sentiment_lstm.ngrams import fit_ngram_channel, ngram_logits
 from sentiment_lstm.prediction import Classifier
@@ -174,6 +174,8 @@ def calibrate_model(
 ) -> Calibration:
     """Fit the model's confidence to the validation split, and that of short texts to its sentences.
 
+    To those with which its reviews begin and end; see `first_and_last_sentences`.
+
     Args:
         classifier: a model that has its n-grams, and is not calibrated yet; changed in place.
         validation: columns `text` and `label`.
@@ -185,9 +187,9 @@ def calibrate_model(
     sentences = None
     # Where the reviews are short themselves, there is nothing to tell apart.
     if config.mask_padding and np.median(lengths) >= SHORT_TOKENS[1]:
-        drawn = draw_sentences([validation], _CALIBRATION_SENTENCES, features=validation.features)
-        if len(drawn):
-            sentences = (classifier.logits(drawn["text"][:]), np.asarray(drawn["label"]))
+        ends = first_and_last_sentences(validation, _CALIBRATION_SENTENCES)
+        if len(ends):
+            sentences = (classifier.logits(ends["text"][:]), np.asarray(ends["label"]))
     calibration = calibrate(logits, labels, lengths=lengths, sentences=sentences)
     config.temperature, config.calibration_bias = calibration.temperature, calibration.bias
     if calibration.short is not None:

@@ -42,7 +42,14 @@ from sentiment_lstm.teachers import Teacher
 from sentiment_lstm.text import sentences
 from sentiment_lstm.tokens import tokenize_reviews
 
-__all__ = ["Lessons", "ask_teacher", "draw_sentences", "prepare_lessons", "tokenize_part"]
+__all__ = [
+    "Lessons",
+    "ask_teacher",
+    "draw_sentences",
+    "first_and_last_sentences",
+    "prepare_lessons",
+    "tokenize_part",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -218,6 +225,34 @@ def draw_sentences(
         only_left = only_left or found_nothing
     return datasets.Dataset.from_dict(
         {"text": list(found), "label": list(found.values())}, features=features
+    )
+
+
+def first_and_last_sentences(reviews: datasets.Dataset, size: int) -> datasets.Dataset:
+    """Take the sentences with which reviews begin and end, where their writers say what they think.
+
+    What stands between tells the story, and often only with what stands before it. A text that
+    somebody sends by itself is more like the ends.
+
+    Args:
+        reviews: columns `text` and `label`.
+        size: at most how many, of reviews drawn at random.
+
+    Returns:
+        Columns `text`, one sentence, and `label`, that of its review.
+    """
+    random = np.random.default_rng(_SENTENCES_SEED)
+    low, high = _SENTENCE_WORDS
+    found: dict[str, int] = {}
+    for text, label in labelled_texts(reviews, random.permutation(len(reviews))):
+        if len(found) >= size:
+            break
+        every = sentences(text, min_words=low, max_words=high)
+        for sentence in every[:1] + every[-1:]:
+            found.setdefault(sentence, label)
+    return datasets.Dataset.from_dict(
+        {"text": list(found)[:size], "label": list(found.values())[:size]},
+        features=reviews.features,
     )
 
 

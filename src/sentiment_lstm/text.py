@@ -45,7 +45,7 @@ def without_markup(text: str, *, keep_offsets: bool = False) -> str:
 
 
 def with_marks(text: str, end: int) -> int:
-    """Give the end of a word together with the accents and vowel signs that hang on its last letter.
+    """Give the end of a word with the accents and vowel signs that hang on its last letter.
 
     Args:
         text: in which the word stands.

@@ -85,17 +85,17 @@ def test_scoring_files_is_measured_at_each_number_of_rows(
     assert done.returncode == 0, done.stderr
     content = json.loads(results.read_text(encoding="utf-8"))
     [(name, curve)] = content["curves"].items()
-    assert name == "default, 16 units"
+    assert name == "default, 2 x 16 units"
     assert [point["rows"] for point in curve] == [1500, 3000]
     for point in curve:
         assert 0 < point["scoring_seconds"]
         assert point["seconds"] > 0
         assert point["peak_memory_mib"] > 100  # Ray's own processes counted
     costs = content["costs"]["per_million"]
-    assert 0 < costs["sentiment-lstm, default, 16 units"] < costs["per-call API"]
+    assert 0 < costs["sentiment-lstm, default, 2 x 16 units"] < costs["per-call API"]
     report = (tmp_path / "scoring.md").read_text(encoding="utf-8")
-    assert "| default, 16 units | 1,500 |" in report
-    assert "| default, 16 units ¹ | 3,000 |" in report
+    assert "| default, 2 x 16 units | 1,500 |" in report
+    assert "| default, 2 x 16 units ¹ | 3,000 |" in report
     assert "¹ On another machine" in report
     assert report.splitlines()[-1].startswith("Abacus")
     assert not list((tmp_path / "work" / "scoring").iterdir())
