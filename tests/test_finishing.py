@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from sentiment_lstm.finishing import add_ngrams, best_epoch
+from sentiment_lstm.finishing import add_ngrams, best_epoch, calibrate_model
 from sentiment_lstm.lessons import Lessons
+from sentiment_lstm.prediction import Classifier
+from sentiment_lstm.tokens import load_tokenizer
 from sentiment_lstm.trainer import EpochRecord
 from tests.contracts import small_model
 
@@ -90,3 +92,32 @@ def test_a_model_without_ngrams_is_left_as_it_is():
     given = add_ngrams(model, lessons, validation_ids=[[GOOD]], logits=logits, labels=np.array([0]))
     assert given is logits
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("words", [150, 20])
+def test_short_texts_are_calibrated_by_the_ends_of_long_reviews(
+    words: int, monkeypatch: pytest.MonkeyPatch
+):
+    tokenizer = load_tokenizer()
+    classifier = Classifier(small_model(vocab_size=len(tokenizer)), tokenizer)
+    texts = [
+        f"So begins review {i}. {'On it goes. ' * (words // 3)}It ends here {i}!" for i in (1, 2)
+    ]
+    validation = datasets.Dataset.from_dict({"text": texts, "label": [0, 1]})
+    asked: list[str] = []
+    answer = classifier.logits
+
+    def listen(texts: list[str]) -> np.ndarray:
+        asked.extend(texts)
+        return answer(texts)
+
+    monkeypatch.setattr(classifier, "logits", listen)
+    calibrate_model(
+        classifier,
+        validation,
+        logits=answer(texts),
+        labels=np.array([0, 1]),
+        lengths=np.array([len(ids) for ids in tokenizer(texts)["input_ids"]]),
+    )
+    ends = ["So begins review 1.", "It ends here 1!", "So begins review 2.", "It ends here 2!"]
+    assert sorted(asked) == (sorted(ends) if words > 100 else [])
